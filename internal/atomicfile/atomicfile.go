@@ -1,0 +1,118 @@
+// Package atomicfile writes small files so that a reader, and a crash, sees the old content or the new one, never a mixture.
+package atomicfile
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+)
+
+// Sync says what must survive a power loss when a call returns.
+type Sync bool
+
+const (
+	// Volatile promises atomicity to other processes and nothing after a power loss; it costs no fsync.
+	Volatile Sync = false
+	// Durable promises that the new content is on disk: the file is synced before it takes its name, its directory after.
+	Durable Sync = true
+)
+
+// tempPrefix begins the names of files that are being written.
+const tempPrefix = ".tmp-"
+
+// IsTemp reports whether name, without its directory, is of a file that was being written: one that
+// a crash left, or that another process is about to rename. Who lists a directory skips such names.
+func IsTemp(name string) bool { return strings.HasPrefix(name, tempPrefix) }
+
+// Write replaces or makes the file at path, with exactly the mode perm whatever the umask. Its
+// directory must exist. After an error of writing, path is what it was; only when the sync of the
+// directory fails is the new content visible without being durable.
+func Write(path string, data []byte, perm os.FileMode, s Sync) error {
+	return publish(path, data, perm, s, os.Rename)
+}
+
+// Create makes the file at path as Write does, but never replaces: when anything has that name, it
+// returns an error that is fs.ErrExist. Of many processes that create one path, exactly one succeeds.
+func Create(path string, data []byte, perm os.FileMode, s Sync) error {
+	return publish(path, data, perm, s, linkOver)
+}
+
+// SyncDir makes the names in the directory at path durable: entries that were made, renamed or removed.
+func SyncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// WriteJSON is Write of v as indented JSON with a newline at the end.
+func WriteJSON(path string, v any, perm os.FileMode, s Sync) error {
+	data, err := json.MarshalIndent(v, "", "\t")
+	if err != nil {
+		return fmt.Errorf("encode %q: %w", path, err)
+	}
+	return Write(path, append(data, '\n'), perm, s)
+}
+
+// ReadJSON decodes the file at path into v. A file that is missing is fs.ErrNotExist; one that is
+// not a single JSON value of v's shape is errdefs.ErrDataLoss. Members that v does not know are
+// ignored.
+func ReadJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("decode %q: %w: %w", path, errdefs.ErrDataLoss, err)
+	}
+	return nil
+}
+
+// publish writes a temporary file beside path, gives it its name by name, and syncs as s wants.
+func publish(path string, data []byte, perm os.FileMode, s Sync, name func(temp, path string) error) error {
+	dir := filepath.Dir(path)
+	temp, err := writeTemp(dir, data, perm, s)
+	if err != nil {
+		return fmt.Errorf("write %q: %w", path, err)
+	}
+	if err := name(temp, path); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	if s == Volatile {
+		return nil
+	}
+	return SyncDir(dir)
+}
+
+// linkOver gives temp the name path unless it is taken: a link, unlike a rename, never replaces.
+func linkOver(temp, path string) error {
+	if err := os.Link(temp, path); err != nil {
+		return err
+	}
+	return os.Remove(temp)
+}
+
+// writeTemp returns the name of a new file in dir that holds data, or leaves none.
+func writeTemp(dir string, data []byte, perm os.FileMode, s Sync) (string, error) {
+	f, err := os.CreateTemp(dir, tempPrefix)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(perm)
+	}
+	if err == nil && s == Durable {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}

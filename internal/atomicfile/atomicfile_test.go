@@ -1,0 +1,220 @@
+package atomicfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestWrite(t *testing.T) {
+	for _, s := range []Sync{Volatile, Durable} {
+		t.Run(fmt.Sprintf("sync=%t", s), func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "f")
+			for _, want := range []string{"one", "", "a longer one"} {
+				if err := Write(path, []byte(want), 0o640, s); err != nil {
+					t.Fatal(err)
+				}
+				checkFile(t, path, want, 0o640)
+			}
+			checkNoTemp(t, filepath.Dir(path))
+		})
+	}
+}
+
+func TestWriteModeIgnoresUmask(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := Write(path, []byte("x"), 0o666, Volatile); err != nil {
+		t.Fatal(err)
+	}
+	checkFile(t, path, "x", 0o666)
+}
+
+func TestWriteFailureLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "d") // a directory cannot be replaced by a file
+	if err := os.Mkdir(taken, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(taken, []byte("x"), 0o600, Durable); err == nil {
+		t.Error("a file replaced a directory")
+	}
+	checkNoTemp(t, dir)
+	if err := Write(filepath.Join(dir, "no", "f"), nil, 0o600, Durable); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing directory: %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestWriteIsNeverSeenHalf(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	contents := [][]byte{bytes.Repeat([]byte("a"), 1<<16), bytes.Repeat([]byte("b"), 1<<10)}
+	if err := Write(path, contents[0], 0o600, Volatile); err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for _, c := range contents {
+		writers.Go(func() {
+			for range 50 {
+				if err := Write(path, c, 0o600, Volatile); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for range 200 {
+		got, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, contents[0]) && !bytes.Equal(got, contents[1]) {
+			t.Fatalf("read a mixture of %d bytes", len(got))
+		}
+	}
+	writers.Wait()
+}
+
+func TestCreateNeverReplaces(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	if err := Create(path, []byte("first"), 0o600, Durable); err != nil {
+		t.Fatal(err)
+	}
+	if err := Create(path, []byte("second"), 0o600, Durable); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("got %v, want fs.ErrExist", err)
+	}
+	checkFile(t, path, "first", 0o600)
+	checkNoTemp(t, dir)
+}
+
+func TestCreateHasOneWinner(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	var winners atomic.Int32
+	var all sync.WaitGroup
+	for i := range 16 {
+		all.Go(func() {
+			err := Create(path, fmt.Append(nil, i), 0o600, Volatile)
+			if err == nil {
+				winners.Add(1)
+			} else if !errors.Is(err, fs.ErrExist) {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if n := winners.Load(); n != 1 {
+		t.Errorf("%d winners, want 1", n)
+	}
+	checkNoTemp(t, dir)
+}
+
+func TestJSON(t *testing.T) {
+	type record struct {
+		ID string `json:"id"`
+		N  int    `json:"n"`
+	}
+	path := filepath.Join(t.TempDir(), "r.json")
+	want := record{ID: "x", N: 3}
+	if err := WriteJSON(path, want, 0o600, Durable); err != nil {
+		t.Fatal(err)
+	}
+	checkFile(t, path, "{\n\t\"id\": \"x\",\n\t\"n\": 3\n}\n", 0o600)
+	var got record
+	if err := ReadJSON(path, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if err := WriteJSON(path, func() {}, 0o600, Volatile); err == nil {
+		t.Error("a function was encoded")
+	}
+}
+
+func TestReadJSONErrors(t *testing.T) {
+	tests := []struct{ name, content string }{
+		{"empty, as power loss leaves it", ""},
+		{"zeros", "\x00\x00\x00\x00"},
+		{"cut", `{"id":"x`},
+		{"wrong type", `{"id":7}`},
+		{"something after it", `{"id":"x"}{`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "r.json")
+			if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var v struct{ ID string }
+			err := ReadJSON(path, &v)
+			if !errors.Is(err, errdefs.ErrDataLoss) {
+				t.Errorf("got %v, want errdefs.ErrDataLoss", err)
+			}
+			if err != nil && !bytes.Contains([]byte(err.Error()), []byte(path)) {
+				t.Errorf("%q does not name the file", err)
+			}
+		})
+	}
+	t.Run("missing", func(t *testing.T) {
+		if err := ReadJSON(filepath.Join(t.TempDir(), "none"), new(int)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want fs.ErrNotExist", err)
+		}
+	})
+}
+
+func TestSyncDirOfNothing(t *testing.T) {
+	if err := SyncDir(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestIsTemp(t *testing.T) {
+	temp, err := writeTemp(t.TempDir(), nil, 0o600, Volatile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !IsTemp(filepath.Base(temp)) {
+		t.Errorf("%q is not known as temporary", temp)
+	}
+	if IsTemp("state.json") {
+		t.Error("state.json taken for temporary")
+	}
+}
+
+func checkFile(t *testing.T, path, want string, perm os.FileMode) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s holds %q, want %q", path, got, want)
+	}
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi.Mode().Perm() != perm {
+		t.Errorf("%s has mode %o, want %o", path, fi.Mode().Perm(), perm)
+	}
+}
+
+func checkNoTemp(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if IsTemp(e.Name()) {
+			t.Errorf("%s was left behind", e.Name())
+		}
+	}
+}
