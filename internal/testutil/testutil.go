@@ -1,0 +1,49 @@
+// Package testutil holds what tests of several packages need: privilege, hashes of trees, and leak checks.
+package testutil
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// RootEnv is the environment variable that, set to 1, demands that tests which need root run.
+const RootEnv = "LRUN_TEST_ROOT"
+
+// RequireRoot skips the test unless LRUN_TEST_ROOT is 1. When it is, a process that is not root with
+// CAP_SYS_ADMIN and CAP_MKNOD fails: such tests never pass by skipping.
+func RequireRoot(t testing.TB) {
+	t.Helper()
+	if os.Getenv(RootEnv) != "1" {
+		t.Skipf("needs root: set %s=1", RootEnv)
+	}
+	if uid := os.Geteuid(); uid != 0 {
+		t.Fatalf("%s=1, but the user is %d", RootEnv, uid)
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := effectiveCaps(status)
+	for name, bit := range map[string]uint{"CAP_SYS_ADMIN": unix.CAP_SYS_ADMIN, "CAP_MKNOD": unix.CAP_MKNOD} {
+		if have&(1<<bit) == 0 {
+			t.Fatalf("%s=1, but %s is missing", RootEnv, name)
+		}
+	}
+}
+
+// effectiveCaps reads the effective set from the content of /proc/PID/status; without one it is empty.
+func effectiveCaps(status []byte) uint64 {
+	for line := range bytes.Lines(status) {
+		if hex, ok := bytes.CutPrefix(line, []byte("CapEff:")); ok {
+			caps, err := strconv.ParseUint(string(bytes.TrimSpace(hex)), 16, 64)
+			if err == nil {
+				return caps
+			}
+		}
+	}
+	return 0
+}
