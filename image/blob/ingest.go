@@ -2,68 +2,244 @@ package blob
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
+	"sync"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/flock"
 )
 
 // Ingest is a set of blobs that one process writes and that the store does not have before Publish.
 // Its methods may be called from several goroutines, except Publish and Close.
 type Ingest struct {
 	store *Store
+	dir   string
+	lock  *flock.Lock
+
+	mu    sync.Mutex
+	blobs map[digest.Digest]*file
+}
+
+// file holds one blob. Writing the blob again makes a new one.
+type file struct {
+	path   string
+	synced bool
 }
 
 // Write takes in the blob that r holds and verifies it while writing: bytes that are not those of
-// desc are a *Mismatch, which is errdefs.ErrDataLoss. A negative size or an empty digest was not
-// known beforehand and is not compared. After an error nothing of the blob is in the ingest.
-func (in *Ingest) Write(_ context.Context, desc ocispec.Descriptor, _ io.Reader) error {
-	return fmt.Errorf("write blob %s: %w", desc.Digest, errdefs.ErrNotImplemented)
+// desc are a *Mismatch, which is errdefs.ErrDataLoss. At most one byte more than desc.Size is read.
+// A negative size or an empty digest was not known beforehand and is not compared. After an error
+// nothing of the blob is in the ingest. The bytes are not synced yet: see Sync.
+func (in *Ingest) Write(ctx context.Context, desc ocispec.Descriptor, r io.Reader) error {
+	alg := digest.Canonical
+	if desc.Digest != "" {
+		if err := Validate(desc.Digest); err != nil {
+			return fmt.Errorf("write blob %q: %w", desc.Digest, err)
+		}
+		alg = desc.Digest.Algorithm()
+	}
+	_, _, err := in.write(ctx, alg, desc, r)
+	return err
 }
 
-// WriteUnknown takes in the bytes of r and returns their digest (sha256) and their number.
-func (in *Ingest) WriteUnknown(_ context.Context, _ io.Reader) (digest.Digest, int64, error) {
-	return "", 0, fmt.Errorf("write blob: %w", errdefs.ErrNotImplemented)
+// WriteUnknown takes in the bytes of r and returns their digest (sha256) and their number. The bytes
+// are not synced yet: see Sync.
+func (in *Ingest) WriteUnknown(ctx context.Context, r io.Reader) (digest.Digest, int64, error) {
+	return in.write(ctx, digest.Canonical, ocispec.Descriptor{Size: -1}, r)
+}
+
+// write takes in r, hashed with alg, if it is what want describes.
+func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
+	f, err := os.CreateTemp(in.dir, "")
+	if err != nil {
+		return "", 0, fmt.Errorf("write blob: %w", err)
+	}
+	d, n, err := fill(ctx, f, alg, want, r)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = in.adopt(f.Name(), d)
+	}
+	if err != nil {
+		return "", 0, errors.Join(err, os.Remove(f.Name()))
+	}
+	return d, n, nil
+}
+
+// fill copies r to f and compares it with want.
+func fill(ctx context.Context, f *os.File, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
+	r = &reader{ctx: ctx, r: r}
+	if want.Size >= 0 {
+		r = io.LimitReader(r, want.Size+1)
+	}
+	h := alg.Hash()
+	n, err := io.CopyBuffer(io.MultiWriter(h, f), r, make([]byte, 256<<10))
+	if err != nil {
+		return "", 0, err
+	}
+	if want.Size >= 0 && n > want.Size {
+		return "", 0, &Mismatch{Want: want, Size: n}
+	}
+	d := digest.NewDigest(alg, h)
+	return d, n, Compare(want, d, n)
+}
+
+// adopt makes the file at path blob d of the ingest.
+func (in *Ingest) adopt(path string, d digest.Digest) error {
+	name := filepath.Join(in.dir, d.Algorithm().String()+"-"+d.Encoded())
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if err := os.Rename(path, name); err != nil {
+		return err
+	}
+	in.blobs[d] = &file{path: name}
+	return nil
 }
 
 // Open opens blob d, ingested or else of the store, for reading; the caller closes it. A blob that
 // is in neither is errdefs.ErrNotFound.
 func (in *Ingest) Open(d digest.Digest) (*os.File, error) {
-	return nil, fmt.Errorf("open blob %s: %w", d, errdefs.ErrNotImplemented)
+	in.mu.Lock()
+	f, ok := in.blobs[d]
+	in.mu.Unlock()
+	if !ok {
+		return in.store.Open(d)
+	}
+	return open(f.path, d)
+}
+
+// Digests returns the digests of all blobs in the ingest, sorted.
+func (in *Ingest) Digests() []digest.Digest {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return slices.Sorted(maps.Keys(in.blobs))
 }
 
 // Discard drops blob d from the ingest: it will not be published. Discarding what is not there is
 // not an error.
 func (in *Ingest) Discard(d digest.Digest) error {
-	return fmt.Errorf("discard blob %s: %w", d, errdefs.ErrNotImplemented)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	f, ok := in.blobs[d]
+	if !ok {
+		return nil
+	}
+	delete(in.blobs, d)
+	return os.Remove(f.path)
 }
 
-// Publish gives all blobs to the store, replacing damaged ones of the same digest, and returns when
-// they are durable. Each file is synced first; after a syncfs by the caller that costs next to
-// nothing, and whoever ingested much should do one.
+// Sync makes all blobs written so far durable, with one syncfs: whatever else is dirty on that
+// filesystem is written too, so one call serves for unpacked layers as well.
+func (in *Ingest) Sync() error {
+	in.mu.Lock()
+	files := slices.Collect(maps.Values(in.blobs))
+	in.mu.Unlock()
+	if err := unix.Syncfs(int(in.lock.File().Fd())); err != nil {
+		return fmt.Errorf("sync filesystem of %q: %w", in.dir, err)
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, f := range files {
+		f.synced = true
+	}
+	return nil
+}
+
+// Publish gives all blobs to the store, replacing those of the same digest (which heals damaged
+// ones), and returns when they are durable. What Sync did not cover is synced first, file by file.
+// After an error some blobs may be in the store, which is harmless as long as nothing names them;
+// the others stay here.
 func (in *Ingest) Publish() error {
-	return fmt.Errorf("publish ingest: %w", errdefs.ErrNotImplemented)
+	if err := in.publish(); err != nil {
+		return fmt.Errorf("publish ingest %q: %w", in.dir, err)
+	}
+	return nil
+}
+
+func (in *Ingest) publish() error {
+	dirs := map[string]bool{}
+	for _, d := range in.Digests() {
+		target, err := in.store.path(d)
+		if err != nil {
+			return err
+		}
+		dir := filepath.Dir(target)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := in.move(d, target); err != nil {
+			return err
+		}
+		for ; !dirs[dir] && dir != filepath.Dir(in.store.layout); dir = filepath.Dir(dir) {
+			dirs[dir] = true
+		}
+	}
+	// Also the directories that were there: another process may have just made them.
+	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
+		if err := atomicfile.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move renames blob d to target, durable first.
+func (in *Ingest) move(d digest.Digest, target string) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	f := in.blobs[d]
+	if !f.synced {
+		if err := syncFile(f.path); err != nil {
+			return err
+		}
+		f.synced = true
+	}
+	if err := os.Rename(f.path, target); err != nil {
+		return err
+	}
+	delete(in.blobs, d)
+	return nil
+}
+
+func syncFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Close ends the ingest and removes what was not published. A second call does nothing.
 func (in *Ingest) Close() error {
-	return nil
+	if in.lock == nil {
+		return nil
+	}
+	err := errors.Join(os.RemoveAll(in.dir), in.lock.Unlock())
+	in.lock = nil
+	return err
 }
 
-// Mismatch is the error for bytes that are not the blob that they should be.
-type Mismatch struct {
-	Want   ocispec.Descriptor // what was announced: digest (empty: any) and size (negative: any)
-	Digest digest.Digest      // what was found; empty when reading stopped because the size was exceeded
-	Size   int64              // the number of bytes read
+// reader reads r until ctx is done.
+type reader struct {
+	ctx context.Context
+	r   io.Reader
 }
 
-// Error names the blob, what was expected and what was found.
-func (m *Mismatch) Error() string {
-	return fmt.Sprintf("blob %s has %d bytes with digest %s, expected %d bytes", m.Want.Digest, m.Size, m.Digest, m.Want.Size)
+// Read implements io.Reader.
+func (r *reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
 }
-
-// Unwrap makes a Mismatch an errdefs.ErrDataLoss.
-func (m *Mismatch) Unwrap() error { return errdefs.ErrDataLoss }
