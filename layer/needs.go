@@ -1,0 +1,31 @@
+package layer
+
+// Needs is what a layer that was unpacked alone leaves open until its parents are known. It is for Settle; only a
+// layer whose Needs are Empty looks the same on every chain, so that its directory can be shared by DiffID.
+type Needs struct {
+	// ImpliedDirs are directories that the tar used as parents but did not hold, parents before children. Mode,
+	// owner, times and xattrs come from below, and below the name may be a symbolic link.
+	ImpliedDirs []string `json:"impliedDirs,omitempty"`
+	// Links are hard links to files that the layer does not hold, in the order of the tar.
+	Links []Link `json:"links,omitempty"`
+	// Opaque says that the tar hides the whole tree below. The kernel ignores an opaque marker on the root of a
+	// layer, so each name below needs a whiteout of its own.
+	Opaque bool `json:"opaque,omitempty"`
+	// Root says that the tar did not name the root: its metadata come from below. It alone does not keep a layer
+	// from being shared as long as the parents' roots are alike.
+	Root bool `json:"root,omitempty"`
+
+	tree *node // what the tar held and in which order; nil when the Needs were read from disk
+}
+
+// Link is a hard link that waits for its target. Both names are relative to the root of the layer; Name is there as
+// an empty file that holds the place, Target is as the tar says it, cleaned.
+type Link struct {
+	Name   string `json:"name"`
+	Target string `json:"target"`
+}
+
+// Empty reports that nothing but perhaps the root's own metadata depends on the parents.
+func (n Needs) Empty() bool {
+	return len(n.ImpliedDirs) == 0 && len(n.Links) == 0 && !n.Opaque
+}
