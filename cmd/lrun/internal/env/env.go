@@ -1,0 +1,155 @@
+// Package env is the surroundings of one lrun process: its streams, its settings, and the stores, which it opens
+// when a command first asks for them. It is the only place where the parts of lrun are put together.
+package env
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/blob"
+)
+
+// Where things are unless --root and --state say otherwise.
+const (
+	DefaultRoot  = "/var/lib/lrun"
+	DefaultState = "/run/lrun"
+)
+
+// Env is what a command works with. Make it with New.
+type Env struct {
+	In  io.Reader
+	Out io.Writer // results and nothing else; a closed pipe is ErrOutClosed
+	Err io.Writer // everything else that a person reads
+	Now func() time.Time
+	// Containers is asked by commands that are about images. Nil: there are no containers.
+	Containers Containers
+
+	root, state, driver string
+	debug               bool
+	euid                func() int
+
+	opened
+}
+
+// Containers is what commands about images must know of containers.
+type Containers interface {
+	// ImageUse returns a function that names a container that uses an image, "" for none, preferring one that
+	// runs. It reads the containers once.
+	ImageUse(ctx context.Context) (func(id digest.Digest) (container string, running bool), error)
+	// Count says how many containers are in each state ("running", "exited", …).
+	Count(ctx context.Context) (map[string]int, error)
+}
+
+// New returns the surroundings of this process. It opens nothing.
+func New() *Env {
+	return With(os.Stdin, Output(os.Stdout), os.Stderr)
+}
+
+// With returns surroundings with the given streams.
+func With(in io.Reader, out, err io.Writer) *Env {
+	e := &Env{In: in, Out: out, Err: err, Now: time.Now, root: DefaultRoot, state: DefaultState, euid: os.Geteuid}
+	e.opened = e.lazily()
+	return e
+}
+
+// Flags are the global flags, which set e when they are read.
+func (e *Env) Flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "root", Usage: "keep images and containers in `DIR`",
+			Value: DefaultRoot, EnvVars: []string{"LRUN_ROOT"}, Destination: &e.root,
+		},
+		&cli.StringFlag{
+			Name: "state", Usage: "keep what ends with this boot in `DIR`",
+			Value: DefaultState, EnvVars: []string{"LRUN_STATE"}, Destination: &e.state,
+		},
+		&cli.StringFlag{
+			Name: "driver", Usage: "keep layers with `NAME`: overlayfs or vfs",
+			EnvVars: []string{"LRUN_DRIVER"}, DefaultText: "the best that works here", Destination: &e.driver,
+		},
+		&cli.BoolFlag{Name: "debug", Aliases: []string{"D"}, Usage: "say more on standard error", Destination: &e.debug},
+	}
+}
+
+// Root is the absolute path of the store.
+func (e *Env) Root() string { return absolute(e.root) }
+
+// State is the absolute path of what ends with this boot.
+func (e *Env) State() string { return absolute(e.state) }
+
+// Debug tells whether --debug was given.
+func (e *Env) Debug() bool { return e.debug }
+
+// absolute is path, from the working directory if it is relative.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
+
+// Log is for what only --debug shows. Without it nothing is written.
+func (e *Env) Log() *slog.Logger {
+	if !e.debug {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(e.Err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// Notice writes one line on standard error that is not an error.
+func (e *Env) Notice(text string, args ...any) {
+	_, _ = fmt.Fprintln(e.Err, "lrun: "+format.Visible(fmt.Sprintf(text, args...))) // nowhere is left to report to
+}
+
+// Privileged returns an error that says what to do when this process is not root's.
+func (e *Env) Privileged() error {
+	if e.euid() == 0 {
+		return nil
+	}
+	return errdefs.ErrPermissionDenied.WithMessage("lrun needs root for this: run it with sudo")
+}
+
+// ErrOutClosed is the error of writing to standard output when nobody reads it any more.
+var ErrOutClosed = errors.New("standard output is closed")
+
+// Output wraps a file for Env.Out.
+func Output(f *os.File) io.Writer { return output{f} }
+
+type output struct{ *os.File }
+
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.File.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		err = ErrOutClosed
+	}
+	return n, err
+}
+
+// opened are the stores, each opened at most once, when first asked for.
+type opened struct {
+	store  func() (string, error)
+	blobs  func() (*blob.Store, error)
+	images func() (*image.Store, error)
+}
+
+func (e *Env) lazily() opened {
+	return opened{
+		store:  sync.OnceValues(e.openRoot),
+		blobs:  sync.OnceValues(e.openBlobs),
+		images: sync.OnceValues(e.openImages),
+	}
+}
