@@ -1,0 +1,123 @@
+package snapshot
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/flock"
+)
+
+// idLen is the length of an id: 64 random bits in hex.
+const idLen = 16
+
+// newID returns an id that nothing ever had.
+func newID() string {
+	var b [idLen / 2]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+// bootID returns what tells this boot of the machine from all others.
+func bootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(bytes.TrimSpace(b)), err
+}
+
+// claim is a record on its way: a file in staging/ that its maker holds locked. As long as it lives
+// nobody sweeps the bytes of its id and nobody removes its parent.
+type claim struct{ f *os.File }
+
+// claim writes r down. The store is locked. A name that another living process claims is
+// errdefs.ErrFailedPrecondition; what a dead one left is taken over.
+func (s *Store) claim(name string, r *record) (*claim, error) {
+	content, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(s.dir, "staging", name+suffix), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	c := &claim{f}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.Join(fmt.Errorf("snapshot %q is being committed: %w", string(r.Key), errdefs.ErrFailedPrecondition), f.Close())
+	} else if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %q: %w", f.Name(), err), f.Close())
+	}
+	if err := errors.Join(f.Truncate(0), write(f, content)); err != nil {
+		return nil, errors.Join(err, c.drop())
+	}
+	return c, nil
+}
+
+// write writes all of content.
+func write(f *os.File, content []byte) error {
+	_, err := f.Write(content)
+	return err
+}
+
+// publish gives the claim the name path, and ends it. The store is locked.
+func (c *claim) publish(path string) error {
+	if err := os.Rename(c.f.Name(), path); err != nil {
+		return err
+	}
+	return c.f.Close()
+}
+
+// drop removes the claim. After publish it does nothing.
+func (c *claim) drop() error {
+	if c.f.Fd() == ^uintptr(0) { // published
+		return nil
+	}
+	err := os.Remove(c.f.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, c.f.Close())
+}
+
+// claims calls fn for each claim whose maker lives, and stale with the path of each other. The store is locked.
+func (s *Store) claims(fn func(*record), stale func(path string)) error {
+	dir := filepath.Join(s.dir, "staging")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), suffix) {
+			continue // a directory that is being deleted
+		}
+		path := filepath.Join(dir, e.Name())
+		l, err := flock.TryExclusive(path)
+		switch {
+		case errors.Is(err, flock.ErrBusy):
+			r, err := parse(path)
+			if errors.Is(err, errNoRecord) {
+				continue // dropped just now
+			}
+			if err != nil {
+				return err
+			}
+			fn(r)
+		case err == nil:
+			stale(path)
+			if err := l.Unlock(); err != nil {
+				return err
+			}
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// Commit makes the active snapshot key, which is mounted nowhere and written to by nobody, the
+// committed snapshot name, and frees key. It is durable when Commit returns: the whole filesystem is
+// synced unless WithSynced says that the caller did. It takes WithLabels, WithParent and WithSize.
+//
+// No such key is errdefs.ErrNotFound; one that is not active, or that is being committed by somebody
+// else, errdefs.ErrFailedPrecondition; a name that is taken errdefs.ErrAlreadyExists, and key stays
+// what it was.
+func (s *Store) Commit(ctx context.Context, name, key string, opts ...Opt) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("commit snapshot %q: %w", key, err)
+		}
+	}()
+	o, err := collect(opts)
+	if err != nil {
+		return err
+	}
+	if err := refuse("commit", map[string]bool{"WithVolatile": o.volatile}); err != nil {
+		return err
+	}
+	r, c, err := s.beginCommit(name, key, o)
+	if err != nil {
+		return err
+	}
+	if err := s.finishCommit(ctx, c, r, o); err != nil {
+		return errors.Join(err, c.drop())
+	}
+	return s.syncRecords()
+}
+
+// beginCommit claims the record that key shall become.
+func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, err error) {
+	err = s.locked(func() error {
+		was, err := s.lookup(key)
+		if err != nil {
+			return err
+		}
+		if was.Kind != Active {
+			return fmt.Errorf("it is %s, not active: %w", was.Kind, errdefs.ErrFailedPrecondition)
+		}
+		if err := s.checkFree(name); err != nil {
+			return err
+		}
+		r = &record{
+			Key: text(name), Parent: was.Parent, Kind: Committed, ID: was.ID, Labels: o.labels,
+			Created: time.Now().UTC(), Parents: was.Parents, Was: was,
+		}
+		if o.size != nil {
+			r.Size = *o.size
+		}
+		if o.parent != nil && *o.parent != string(was.Parent) {
+			if err := s.rebase(r, *o.parent); err != nil {
+				return err
+			}
+		}
+		c, err = s.claim(r.ID, r)
+		return err
+	})
+	return r, c, err
+}
+
+// rebase changes the parent in r, which has none.
+func (s *Store) rebase(r *record, name string) error {
+	if _, ok := s.driver.(Rebaser); !ok {
+		return fmt.Errorf("put it on %q: this driver copies, prepare it on its parent: %w", name, errdefs.ErrNotImplemented)
+	}
+	if r.Parent != "" {
+		return fmt.Errorf("put it on %q: it has the parent %q: %w", name, string(r.Parent), errdefs.ErrFailedPrecondition)
+	}
+	parent, err := s.parent(name)
+	if err != nil {
+		return err
+	}
+	r.Parent, r.Parents = text(name), parent.under()
+	return nil
+}
+
+// finishCommit freezes the bytes, then turns the record over: first what the file of key says, then
+// its name. Between the two the snapshot is still the active one, which the record holds in Was.
+func (s *Store) finishCommit(ctx context.Context, c *claim, r *record, o options) error {
+	if r.Parent != r.Was.Parent {
+		if err := s.driver.(Rebaser).Rebase(ctx, r.snapshot()); err != nil {
+			return err
+		}
+	}
+	if err := s.driver.Commit(ctx, r.snapshot()); err != nil {
+		return err
+	}
+	if !o.synced {
+		if err := s.syncData(); err != nil {
+			return err
+		}
+	} else if err := c.f.Sync(); err != nil {
+		return err
+	}
+	return s.locked(func() error {
+		now, err := s.lookup(string(r.Was.Key))
+		if err != nil {
+			return err
+		}
+		if now.ID != r.ID {
+			return fmt.Errorf("it was replaced meanwhile: %w", errdefs.ErrFailedPrecondition)
+		}
+		if err := s.checkFree(string(r.Key)); err != nil {
+			return err
+		}
+		from := s.record(string(r.Was.Key))
+		if err := c.publish(from); err != nil {
+			return err
+		}
+		return os.Rename(from, s.record(string(r.Key)))
+	})
+}
+
+// Adopt makes the committed snapshot name on parent, which may be "", with the bytes of the
+// committed like, which are shared and not copied. The driver must be a Rebaser, else it is
+// errdefs.ErrNotImplemented. It takes WithLabels and WithSize. It is durable when Adopt returns.
+func (s *Store) Adopt(ctx context.Context, name, parent, like string, opts ...Opt) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("adopt snapshot %q: %w", like, err)
+		}
+	}()
+	o, err := collect(opts)
+	if err != nil {
+		return err
+	}
+	if err := refuse("adopt", map[string]bool{"WithParent": o.parent != nil, "WithVolatile": o.volatile, "WithSynced": o.synced}); err != nil {
+		return err
+	}
+	if _, ok := s.driver.(Rebaser); !ok {
+		return fmt.Errorf("this driver copies, nothing can be shared: %w", errdefs.ErrNotImplemented)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	err = s.locked(func() error { return s.adopt(name, parent, like, o) })
+	if err != nil {
+		return err
+	}
+	return s.syncRecords()
+}
+
+// adopt writes the record. The store is locked, so that like stays.
+func (s *Store) adopt(name, parent, like string, o options) error {
+	if err := s.checkFree(name); err != nil {
+		return err
+	}
+	model, err := s.lookup(like)
+	if err != nil {
+		return err
+	}
+	if model.Kind != Committed {
+		return fmt.Errorf("it is not committed: %w", errdefs.ErrInvalidArgument)
+	}
+	below, err := s.parent(parent)
+	if err != nil {
+		return err
+	}
+	r := &record{
+		Key: text(name), Parent: text(parent), Kind: Committed, ID: model.ID, Labels: o.labels,
+		Created: time.Now().UTC(), Size: model.Size, Parents: below.under(),
+	}
+	if o.size != nil {
+		r.Size = *o.size
+	}
+	c, err := s.claim(newID(), r) // a name of its own: the id is another's
+	if err != nil {
+		return err
+	}
+	if err := c.f.Sync(); err != nil {
+		return errors.Join(err, c.drop())
+	}
+	if err := c.publish(s.record(name)); err != nil {
+		return errors.Join(err, c.drop())
+	}
+	return nil
+}

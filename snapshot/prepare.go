@@ -1,0 +1,137 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+)
+
+// Prepare makes the active snapshot key on the committed parent, or an empty one when parent is "".
+// A key in use is errdefs.ErrAlreadyExists, no such parent errdefs.ErrNotFound, a parent that is not
+// committed errdefs.ErrInvalidArgument. Unless it is volatile it survives a crash of the machine
+// from the moment Prepare returns; what is written to it later does not without a sync.
+func (s *Store) Prepare(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
+	return s.create(ctx, Active, key, parent, opts)
+}
+
+// View makes a read-only snapshot key of parent, with the rules of Prepare.
+func (s *Store) View(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
+	return s.create(ctx, View, key, parent, opts)
+}
+
+// create claims, works and publishes.
+func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts []Opt) (info Info, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("prepare %s snapshot: %w", kind, err)
+		}
+	}()
+	o, err := collect(opts)
+	if err != nil {
+		return Info{}, err
+	}
+	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != nil}); err != nil {
+		return Info{}, err
+	}
+	r := &record{Key: text(key), Parent: text(parent), Kind: kind, ID: newID(), Labels: o.labels, Created: time.Now().UTC()}
+	if o.volatile {
+		if r.Boot, err = bootID(); err != nil {
+			return Info{}, err
+		}
+	}
+	c, err := s.begin(r)
+	if err != nil {
+		return Info{}, err
+	}
+	if err := s.finish(ctx, c, r); err != nil {
+		// The bytes first: as long as the claim is there, the sweep takes them for ours.
+		return Info{}, errors.Join(err, s.driver.Remove(context.WithoutCancel(ctx), r.ID), c.drop())
+	}
+	return r.info(), nil
+}
+
+// begin checks r against what is there, and claims it.
+func (s *Store) begin(r *record) (c *claim, err error) {
+	err = s.locked(func() error {
+		if err := s.checkFree(string(r.Key)); err != nil {
+			return err
+		}
+		parent, err := s.parent(string(r.Parent))
+		if err != nil {
+			return err
+		}
+		r.Parents = parent.under()
+		c, err = s.claim(r.ID, r)
+		return err
+	})
+	return c, err
+}
+
+// finish makes the bytes of r and names them.
+func (s *Store) finish(ctx context.Context, c *claim, r *record) error {
+	if err := s.driver.Create(ctx, r.snapshot()); err != nil {
+		return err
+	}
+	if r.Boot == "" {
+		if err := c.f.Sync(); err != nil {
+			return err
+		}
+	}
+	err := s.locked(func() error {
+		if err := s.checkFree(string(r.Key)); err != nil {
+			return err
+		}
+		return c.publish(s.record(string(r.Key)))
+	})
+	if err != nil || r.Boot != "" {
+		return err
+	}
+	return s.syncRecords()
+}
+
+// checkFree fails when key names a snapshot, of whatever kind.
+func (s *Store) checkFree(key string) error {
+	taken, err := s.exists(key)
+	if taken {
+		return fmt.Errorf("snapshot %q: %w", key, errdefs.ErrAlreadyExists)
+	}
+	return err
+}
+
+// parent reads the record of a parent, and none for "".
+func (s *Store) parent(name string) (*record, error) {
+	if name == "" {
+		return nil, nil
+	}
+	r, err := s.lookup(name)
+	if err != nil {
+		return nil, fmt.Errorf("parent: %w", err)
+	}
+	if r.Kind != Committed {
+		return nil, fmt.Errorf("parent %q is not committed: %w", name, errdefs.ErrInvalidArgument)
+	}
+	return r, nil
+}
+
+// syncRecords makes the names of records durable.
+func (s *Store) syncRecords() error { return atomicfile.SyncDir(filepath.Join(s.dir, "records")) }
+
+// syncData makes all bytes of all snapshots durable.
+func (s *Store) syncData() error {
+	fd, err := unix.Open(filepath.Join(s.dir, "data"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open data: %w", err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Syncfs(fd); err != nil {
+		return fmt.Errorf("syncfs %q: %w", s.dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,146 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+)
+
+// Remove deletes the snapshot key, which is mounted nowhere. One with children is
+// errdefs.ErrFailedPrecondition. When the bytes resist, the snapshot is gone all the same, and the
+// error says what Sweep will have to try again.
+//
+// Nothing is synced: after a crash of the machine the snapshot is there whole, or not.
+func (s *Store) Remove(ctx context.Context, key string) error {
+	var orphan string
+	err := s.locked(func() error {
+		r, err := s.lookup(key)
+		if err != nil {
+			return err
+		}
+		orphan = r.ID
+		if r.Kind == Committed { // only these have children or share bytes
+			shared, err := s.users(r)
+			if err != nil {
+				return err
+			}
+			if shared {
+				orphan = ""
+			}
+		}
+		return os.Remove(s.record(key))
+	})
+	if err != nil {
+		return fmt.Errorf("remove snapshot: %w", err)
+	}
+	if orphan == "" {
+		return nil
+	}
+	if err := s.driver.Remove(ctx, orphan); err != nil {
+		return fmt.Errorf("remove snapshot %q: its name is gone, some bytes are left: %w", key, err)
+	}
+	return nil
+}
+
+// users fails when a snapshot has, or is about to have, r as its parent, and reports whether another
+// one shares its bytes. A record that is unreadable could be either, and fails too.
+func (s *Store) users(r *record) (shared bool, err error) {
+	var child text
+	look := func(other *record) {
+		if other.Parent == r.Key {
+			child = other.Key
+		}
+		if other.ID == r.ID && other.Key != r.Key {
+			shared = true
+		}
+	}
+	if err := s.claims(look, func(string) {}); err != nil {
+		return false, err
+	}
+	if err := s.records(func(other *record) error { look(other); return nil }); err != nil {
+		return false, err
+	}
+	if child != "" {
+		return false, fmt.Errorf("snapshot %q is the parent of %q: %w", string(r.Key), string(child), errdefs.ErrFailedPrecondition)
+	}
+	return shared, nil
+}
+
+// Sweep deletes what killed processes and crashes have left: bytes that no record names, half-made
+// snapshots, half-done deletions. What another process is working on stays. A record is never
+// deleted, not even one whose bytes are missing: perhaps a filesystem is not mounted. One that
+// cannot be deleted does not stop the others.
+func (s *Store) Sweep(ctx context.Context) error {
+	var orphans []string
+	err := s.locked(func() (err error) {
+		orphans, err = s.orphans()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("sweep snapshots: %w", err)
+	}
+	var errs []error
+	for _, id := range orphans {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		errs = append(errs, s.driver.Remove(ctx, id))
+	}
+	if err := errors.Join(append(errs, s.sweepStaging(ctx))...); err != nil {
+		return fmt.Errorf("sweep snapshots: %w", err)
+	}
+	return nil
+}
+
+// orphans removes stale claims and returns the ids in data/ that nothing names. The store is locked:
+// afterwards nobody can name them any more.
+func (s *Store) orphans() ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(s.dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]bool{}
+	mark := func(r *record) { named[r.ID] = true }
+	var stale []error
+	err = s.claims(mark, func(path string) { stale = append(stale, os.Remove(path)) })
+	if err := errors.Join(append(stale, err)...); err != nil {
+		return nil, err
+	}
+	if err := s.records(func(r *record) error { mark(r); return nil }); err != nil {
+		return nil, err // the bytes of an unreadable record look like an orphan's
+	}
+	var ids []string
+	for _, e := range entries {
+		if isID(e.Name()) && !named[e.Name()] {
+			ids = append(ids, e.Name())
+		}
+	}
+	return ids, nil
+}
+
+// sweepStaging goes on with deletions whose process is gone.
+func (s *Store) sweepStaging(ctx context.Context) error {
+	dir := filepath.Join(s.dir, "staging")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if e.IsDir() {
+			errs = append(errs, reap(ctx, filepath.Join(dir, e.Name()), ""))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// isGone reports whether err says that a file does not exist any more.
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

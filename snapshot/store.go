@@ -1,0 +1,155 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/mount"
+)
+
+// Store keeps the snapshots of one driver. Any number of processes and goroutines use one directory
+// at the same time, and any of them may be killed at any moment: a snapshot is there whole or not at
+// all. What every change does, in this order:
+//
+//	claim     staging/ID.json, flocked, says what is being made and holds its parent in place
+//	work      the driver fills data/ID, with no lock held
+//	publish   the claim is renamed into records/
+//	remove    the record goes first; data/ID is renamed into staging/, then deleted
+//
+// The lock is held for each step of the bookkeeping, and never while bytes are made, synced or deleted.
+type Store struct {
+	dir    string
+	driver Driver
+}
+
+// Open returns the store in dir, which it makes when it is missing. Nothing is kept open.
+func Open(dir string, d Driver) (*Store, error) {
+	for _, sub := range []string{"records", "data", "staging"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("open snapshot store: %w", err)
+		}
+	}
+	return &Store{dir: dir, driver: d}, nil
+}
+
+// Stat returns what is known of key, or an errdefs.ErrNotFound. It reads one small file.
+func (s *Store) Stat(_ context.Context, key string) (Info, error) {
+	r, err := s.lookup(key)
+	if err != nil {
+		return Info{}, err
+	}
+	return r.info(), nil
+}
+
+// Walk calls fn for each snapshot, in no useful order, until fn fails. One that is removed meanwhile
+// may be left out. A record that is unreadable does not hide the others: it is in the error,
+// errdefs.ErrDataLoss, that Walk returns in the end.
+func (s *Store) Walk(ctx context.Context, fn func(Info) error) error {
+	return s.records(func(r *record) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return fn(r.info())
+	})
+}
+
+// Chain returns key and all below it, key first. It reads one small file for each.
+func (s *Store) Chain(ctx context.Context, key string) ([]Info, error) {
+	r, err := s.lookup(key)
+	if err != nil {
+		return nil, err
+	}
+	chain := []Info{r.info()}
+	for depth := len(r.Parents); r.Parent != ""; depth-- { // each has one fewer below it: a circle ends
+		child, parent := string(r.Key), string(r.Parent)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if r, err = s.lookup(parent); errors.Is(err, errdefs.ErrNotFound) || err == nil && len(r.Parents) != depth-1 {
+			return nil, fmt.Errorf("snapshot %q: its parent %q is not what it was made on: %w", child, parent, errdefs.ErrDataLoss)
+		} else if err != nil {
+			return nil, err
+		}
+		chain = append(chain, r.info())
+	}
+	return chain, nil
+}
+
+// Mounts says how to mount the active snapshot or view key: every mount in turn at the same place.
+// A committed one is errdefs.ErrFailedPrecondition (take a View), and so is a volatile one that was
+// made before the machine last started. The Store does not know what is mounted: the same active
+// snapshot must not be mounted twice at once.
+func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
+	r, err := s.lookup(key)
+	if err != nil {
+		return nil, err
+	}
+	if r.Kind == Committed {
+		return nil, fmt.Errorf("mount snapshot %q: it is committed, take a view of it: %w", key, errdefs.ErrFailedPrecondition)
+	}
+	if r.Boot != "" {
+		if err := s.checkBoot(ctx, r); err != nil {
+			return nil, err
+		}
+	}
+	return s.driver.Mounts(r.snapshot())
+}
+
+// checkBoot refuses a volatile snapshot of an earlier boot, and prepares one of this.
+func (s *Store) checkBoot(ctx context.Context, r *record) error {
+	boot, err := bootID()
+	if err != nil {
+		return err
+	}
+	if r.Boot != boot {
+		return fmt.Errorf("mount snapshot %q: it was made without syncing, and the machine has started again since; remove it: %w",
+			string(r.Key), errdefs.ErrFailedPrecondition)
+	}
+	if d, ok := s.driver.(Renewer); ok {
+		return d.Renew(ctx, r.snapshot())
+	}
+	return nil
+}
+
+// Usage counts what key alone takes on disk, which may walk all its files.
+func (s *Store) Usage(ctx context.Context, key string) (Usage, error) {
+	r, err := s.lookup(key)
+	if err != nil {
+		return Usage{}, err
+	}
+	return s.driver.Usage(ctx, r.snapshot())
+}
+
+// Path returns the directory of key's own bytes: an upperdir or a layer's directory for overlayfs, a
+// whole tree for a driver that copies. A view has none and is errdefs.ErrInvalidArgument.
+func (s *Store) Path(_ context.Context, key string) (string, error) {
+	r, err := s.lookup(key)
+	if err != nil {
+		return "", err
+	}
+	if r.Kind == View {
+		return "", fmt.Errorf("path of snapshot %q: a view has no bytes of its own: %w", key, errdefs.ErrInvalidArgument)
+	}
+	return filepath.Join(s.data(r.ID), "fs"), nil
+}
+
+// data is the directory of an id.
+func (s *Store) data(id string) string { return filepath.Join(s.dir, "data", id) }
+
+// record is the file of a key.
+func (s *Store) record(key string) string { return filepath.Join(s.dir, "records", fileName(key)) }
+
+// locked runs fn, which must be quick, while no other process changes the bookkeeping.
+func (s *Store) locked(fn func() error) error {
+	l, err := flock.Exclusive(filepath.Join(s.dir, "lock"))
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(), l.Unlock())
+}
