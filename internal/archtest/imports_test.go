@@ -1,0 +1,205 @@
+package archtest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rows says what each package may import from the module. A name that ends in /* stands for all below.
+// A new package is a new row, with a reason.
+var rows = map[string][]string{
+	// rank 0
+	"internal/*": {},
+	// rank 1
+	"mount":           {"internal/*"},
+	"layer":           {"internal/*"},
+	"layer/layertest": {"internal/*", "layer"},
+	"image/blob":      {"internal/*"},
+	"network":         {"internal/*"},
+	"volume":          {"internal/*"},
+	// rank 2
+	"overlay":               {"internal/*", "mount"},
+	"snapshot":              {"internal/*", "mount"},
+	"snapshot/snapshottest": {"internal/*", "mount", "snapshot", "layer/layertest"},
+	"image":                 {"internal/*", "image/blob", "layer"},
+	// rank 3
+	"snapshot/overlayfs": {"internal/*", "mount", "overlay", "snapshot"},
+	"snapshot/vfs":       {"internal/*", "mount", "overlay", "snapshot"},
+	"image/archive":      {"internal/*", "image", "image/blob", "layer"},
+	"image/builtin":      {"internal/*", "image", "image/blob", "layer"},
+	"runtime":            {"internal/*", "mount", "network", "runtime/*"},
+	"runtime/spec":       {"internal/*", "mount", "network"},
+	"runtime/cgroup":     {"internal/*", "mount", "network"},
+	"runtime/seccomp":    {"internal/*", "mount", "network"},
+	"runtime/launch":     {"internal/*", "mount", "network", "runtime/cgroup", "runtime/seccomp", "runtime/spec", "runtime/stage"},
+	"runtime/stage":      {},
+	// generators
+	"runtime/seccomp/internal/gen": {},
+	// rank 4
+	"rootfs": {"internal/*", "image", "image/blob", "layer", "mount", "overlay", "snapshot"},
+	// rank 6
+	"cmd/*":       {"*"},
+	"integration": {"*"},
+}
+
+// testOnly are the packages that only tests import, and each other.
+var testOnly = []string{"internal/archtest", "internal/testutil", "layer/layertest", "snapshot/snapshottest"}
+
+// confined says which packages may import a library, by prefixes of import paths. Tests may import any.
+var confined = map[string][]string{
+	"github.com/urfave/cli":             {"cmd/lrun/*", "cmd/lrun"},
+	"charm.land/":                       {"cmd/lrun/internal/tui"},
+	"google.golang.org/grpc":            {"cmd/lrun-snapshotter", "snapshot/service"},
+	"github.com/containerd/containerd":  {"cmd/lrun-snapshotter", "snapshot/service"},
+	"github.com/distribution/reference": {}, // 0.6 ms at every start
+	"os/exec":                           {"runtime", "runtime/*", "cmd/*", "integration"},
+	"log":                               {"cmd/*", "runtime/monitor"}, // libraries never log
+	"net/http":                          {"cmd/*", "image/registry"},  // init at every start
+	"text/template":                     {"cmd/*"},
+}
+
+// stageImports is all that the start stage may import, or it would not be initialised first.
+var stageImports = []string{"syscall", "unsafe"}
+
+// longestChain is how many packages below cmd may stand on each other.
+const longestChain = 5
+
+func TestImports(t *testing.T) {
+	for _, v := range importViolations(goFiles(t)) {
+		t.Error(v)
+	}
+}
+
+func TestImportChain(t *testing.T) {
+	edges := map[string][]string{}
+	for _, f := range goFiles(t) {
+		for _, p := range f.imports() {
+			if to, ok := own(p); ok && !f.test && !matches("cmd/*", f.pkg) {
+				edges[f.pkg] = append(edges[f.pkg], to)
+			}
+		}
+	}
+	for pkg := range edges {
+		if c := chain(pkg, edges); len(c) > longestChain {
+			t.Errorf("%d packages stand on each other: %s", len(c), strings.Join(c, " → "))
+		}
+	}
+}
+
+// chain returns the longest chain of imports from pkg on.
+func chain(pkg string, edges map[string][]string) []string {
+	var longest []string
+	for _, to := range edges[pkg] {
+		if c := chain(to, edges); len(c) > len(longest) {
+			longest = c
+		}
+	}
+	return append([]string{pkg}, longest...)
+}
+
+func TestImportViolations(t *testing.T) {
+	const own = module + "/"
+	tests := []struct{ name, file, imports, want string }{
+		{"down", "rootfs/a.go", own + "image/blob", ""},
+		{"up", "image/blob/a.go", own + "image", "may not import image"},
+		{"sideways", "layer/a.go", own + "overlay", "may not import overlay"},
+		{"from internal", "internal/flock/a.go", own + "mount", "may not import mount"},
+		{"own child", "runtime/a.go", own + "runtime/stage", ""},
+		{"a test's own child", "snapshot/a_test.go", own + "snapshot/vfs", ""},
+		{"no row", "helpers/a.go", "fmt", "has no row"},
+		{"cmd takes anything", "cmd/lrun/image/a.go", own + "rootfs", ""},
+		{"test helper in a test", "layer/a_test.go", own + "internal/testutil", ""},
+		{"test helper in code", "layer/a.go", own + "internal/testutil", "may not import internal/testutil"},
+		{"test helpers together", "snapshot/snapshottest/a.go", own + "internal/testutil", ""},
+		{"suite by another's test", "rootfs/a_test.go", own + "snapshot/snapshottest", ""},
+		{"library in its place", "cmd/lrun/a.go", "github.com/urfave/cli/v2", ""},
+		{"library elsewhere", "rootfs/a.go", "github.com/urfave/cli/v2", "may not import github.com/urfave/cli/v2"},
+		{"child process", "layer/a.go", "os/exec", "may not import os/exec"},
+		{"child process in a test", "layer/a_test.go", "os/exec", ""},
+		{"log/slog", "layer/a.go", "log/slog", "may not import log/slog"},
+		{"login is not log", "layer/a.go", "login", ""},
+		{"stage", "runtime/stage/a.go", "syscall", ""},
+		{"stage with more", "runtime/stage/a.go", "os", "may not import os"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := source(t, tt.file, fmt.Sprintf("package p\nimport _ %q\n", tt.imports))
+			got := strings.Join(importViolations([]file{f}), "; ")
+			if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// importViolations lists what files import against the tables.
+func importViolations(files []file) []string {
+	var found []string
+	for _, f := range files {
+		allowed, ok := row(f.pkg)
+		if !ok {
+			found = append(found, fmt.Sprintf("%s: package %s has no row", f.name, f.pkg))
+			continue
+		}
+		for _, p := range f.imports() {
+			if !importAllowed(f, p, allowed) {
+				found = append(found, fmt.Sprintf("%s: %s may not import %s", f.name, f.pkg, strings.TrimPrefix(p, module+"/")))
+			}
+		}
+	}
+	return found
+}
+
+// row returns what pkg may import: by its own row, else by one that ends in /*.
+func row(pkg string) ([]string, bool) {
+	if allowed, ok := rows[pkg]; ok {
+		return allowed, true
+	}
+	for pattern, allowed := range rows {
+		if matches(pattern, pkg) {
+			return allowed, true
+		}
+	}
+	return nil, false
+}
+
+// importAllowed decides about one import of f, whose row is allowed.
+func importAllowed(f file, p string, allowed []string) bool {
+	to, ok := own(p)
+	if !ok {
+		return libraryAllowed(f, p)
+	}
+	if slices.Contains(testOnly, to) {
+		return f.test || slices.Contains(testOnly, f.pkg)
+	}
+	if f.test && (to == f.pkg || strings.HasPrefix(to, f.pkg+"/")) {
+		return true
+	}
+	return slices.ContainsFunc(allowed, func(pattern string) bool { return matches(pattern, to) })
+}
+
+// libraryAllowed decides about an import from outside the module.
+func libraryAllowed(f file, p string) bool {
+	if f.test {
+		return true
+	}
+	if f.pkg == "runtime/stage" {
+		return slices.Contains(stageImports, p)
+	}
+	for library, places := range confined {
+		if p == library || strings.HasPrefix(p, strings.TrimSuffix(library, "/")+"/") {
+			return slices.ContainsFunc(places, func(place string) bool { return matches(place, f.pkg) })
+		}
+	}
+	return true
+}
+
+// matches reports whether pkg is pattern, or below it when it ends in *.
+func matches(pattern, pkg string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(pkg, prefix)
+	}
+	return pattern == pkg
+}
