@@ -1,0 +1,54 @@
+package runtime
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/lrun-dev/lrun/internal/flock"
+)
+
+// Claim is the exclusive right to change one container. It is a locked file in the state directory: a
+// process that is killed loses the lock but leaves the file, which tells the next command that
+// something of this container may be half done.
+type Claim struct {
+	ID   string
+	path string
+	lock *flock.Lock
+}
+
+func (s *Store) claimPath(id string) string { return filepath.Join(s.state, "active", id) }
+
+// Claim waits until no other process is changing the container id, nor running it in the foreground.
+func (s *Store) Claim(id string) (*Claim, error) {
+	path := s.claimPath(id)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := flock.Exclusive(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Claim{ID: id, path: path, lock: lock}, nil
+}
+
+// tryClaim is Claim that does not wait. It fails with flock.ErrBusy when somebody has the claim and with
+// fs.ErrNotExist when nobody left one behind.
+func (s *Store) tryClaim(id string) (*Claim, error) {
+	path := s.claimPath(id)
+	lock, err := flock.TryExclusive(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Claim{ID: id, path: path, lock: lock}, nil
+}
+
+// Close gives the claim up. Its file goes first: who waits for the lock sees that and makes a new one.
+func (c *Claim) Close() error {
+	err := os.Remove(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, c.lock.Unlock())
+}

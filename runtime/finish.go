@@ -1,0 +1,92 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch"
+)
+
+// Finish is called after Wait: it frees what the container had while it ran and records how it ended.
+// The claim stays the caller's.
+func (a *Active) Finish(ctx context.Context, code int) error {
+	st := a.started
+	st.Status, st.ExitCode, st.Pid, st.PidStart, st.FinishedAt = Exited, code, 0, 0, time.Now().UTC()
+	oom, err := a.group.OOMKilled()
+	st.OOMKilled = oom
+	errs := []error{err, a.release(ctx)}
+	if !a.c.Remove {
+		errs = append(errs, a.store.writeState(a.c.ID, st, atomicfile.Durable))
+	}
+	return errors.Join(errs...)
+}
+
+// Kill sends SIGKILL to every process of the container's cgroup, however fast it forks.
+func (s *Store) Kill(id string) error {
+	hierarchy, err := cgroup.Detect()
+	if err != nil {
+		return err
+	}
+	group, err := hierarchy.Open("/lrun/" + id)
+	if err != nil {
+		return err
+	}
+	return group.Kill()
+}
+
+// Delete removes the record, the name and the directories of a container that does not run. release is
+// called between: it frees what the container has outside this package, by its id alone (there may be
+// no readable record). The caller holds the claim. What is gone already is no error.
+func (s *Store) Delete(ctx context.Context, id string, release func(context.Context, string) error) error {
+	c, err := s.Get(id)
+	if err == nil {
+		err = s.dropName(c.Name, id)
+	}
+	if err != nil && !isAbsent(err) {
+		return err
+	}
+	if err := s.removeCgroup(id); err != nil {
+		return err
+	}
+	// The record goes first: what has bytes and no record is an orphan that the sweep finds.
+	if err := os.Remove(filepath.Join(s.Dir(id), "config.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := release(ctx, id); err != nil {
+		return fmt.Errorf("release the root of container %s: %w", short(id), err)
+	}
+	return errors.Join(s.removeRunDir(c), os.RemoveAll(s.Dir(id)))
+}
+
+func (s *Store) removeCgroup(id string) error {
+	hierarchy, err := cgroup.Detect()
+	if err != nil {
+		return err
+	}
+	group, err := hierarchy.Open("/lrun/" + id)
+	if err != nil {
+		return err
+	}
+	return errors.Join(group.Kill(), group.Remove())
+}
+
+func (s *Store) removeRunDir(c Container) error {
+	if c.Runtime != "" {
+		if err := launch.DeleteExternal(c.Runtime, c.ID, filepath.Join(s.state, "external"), s.RunDir(c.ID)); err != nil {
+			return err
+		}
+	}
+	// Never recursively: had something been mounted below, its files would go.
+	err := os.Remove(s.RunDir(c.ID))
+	if c.ID == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

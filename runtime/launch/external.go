@@ -1,0 +1,189 @@
+package launch
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/lrun-dev/lrun/mount"
+	"golang.org/x/sys/unix"
+)
+
+// StartExternal is Start by another OCI runtime (runc, crun, a path), which keeps its state below
+// state. The root is attached at r.AttachAt/rootfs and the bundle's config.json lies beside it, until
+// DeleteExternal.
+func StartExternal(ctx context.Context, r Request, runtime, id, state string) (p *Process, err error) {
+	if _, err := exec.LookPath(runtime); err != nil {
+		return nil, fmt.Errorf("find runtime %q: %w; install it or leave --runtime out: %w", runtime, err, errdefs.ErrNotFound)
+	}
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, os.NewSyscallError("prctl", err) // the container's process must become our child
+	}
+	streams, err := openStreams(r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, streams.closeContainerEnds()) }()
+	b := &bundle{request: r, runtime: runtime, id: id, state: state, streams: streams}
+	pid, err := b.start(ctx)
+	if err != nil {
+		return nil, errors.Join(err, streams.closeHostEnds(), DeleteExternal(runtime, id, state, r.AttachAt))
+	}
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return nil, err
+	}
+	return &Process{
+		Pid: pid, process: process,
+		Console: streams.console, Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr,
+	}, nil
+}
+
+type bundle struct {
+	request            Request
+	runtime, id, state string
+	streams            *streams
+}
+
+func (b *bundle) start(ctx context.Context) (int, error) {
+	if err := b.write(); err != nil {
+		return 0, err
+	}
+	pidFile := filepath.Join(b.request.AttachAt, "pid")
+	args := []string{"create", "--bundle", b.request.AttachAt, "--pid-file", pidFile}
+	var console *consoleSocket
+	if b.request.Spec.Process.Terminal {
+		var err error
+		if console, err = listenConsole(b.request.AttachAt); err != nil {
+			return 0, err
+		}
+		defer console.close()
+		args = append(args, "--console-socket", console.path)
+	}
+	if err := b.command(ctx, append(args, b.id)...); err != nil {
+		return 0, err
+	}
+	if console != nil {
+		var err error
+		if b.streams.console, err = console.receive(); err != nil {
+			return 0, err
+		}
+	}
+	content, err := os.ReadFile(pidFile)
+	if err != nil {
+		return 0, err
+	}
+	pid, err := strconv.Atoi(string(content))
+	if err != nil {
+		return 0, fmt.Errorf("read pid file of %s: %w", b.runtime, err)
+	}
+	if b.request.Network != nil {
+		if err := b.request.Network(pid); err != nil {
+			return 0, err
+		}
+	}
+	return pid, b.command(ctx, "start", b.id)
+}
+
+// write makes the bundle: config.json and the mounted root.
+func (b *bundle) write() error {
+	rootfs := filepath.Join(b.request.AttachAt, "rootfs")
+	if err := os.MkdirAll(rootfs, 0o700); err != nil {
+		return err
+	}
+	if err := mount.Attach(b.request.Root, rootfs); err != nil {
+		return err
+	}
+	config := *b.request.Spec
+	root := *config.Root
+	root.Path, config.Root = rootfs, &root
+	content, err := json.Marshal(config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(b.request.AttachAt, "config.json"), content, 0o600)
+}
+
+// command runs the runtime; what it says when it fails is the error, and for a program that cannot be executed an
+// ExecError, which has no other mark than its words.
+func (b *bundle) command(ctx context.Context, args ...string) error {
+	log := filepath.Join(b.request.AttachAt, "log.json")
+	args = append([]string{"--root", b.state, "--log", log, "--log-format", "json"}, args...)
+	c := exec.CommandContext(ctx, b.runtime, args...)
+	var said bytes.Buffer
+	if args[5] == "create" && !b.request.Spec.Process.Terminal {
+		c.Stdin, c.Stdout, c.Stderr = b.streams.container[0], b.streams.container[1], b.streams.container[2]
+	} else {
+		c.Stderr = &said
+	}
+	err := c.Run()
+	if err == nil {
+		return nil
+	}
+	message := lastError(log)
+	if message == "" {
+		message = strings.TrimSpace(said.String())
+	}
+	for _, known := range []struct {
+		text  string
+		errno unix.Errno
+	}{
+		{"executable file not found", unix.ENOENT},
+		{"no such file or directory: unknown", unix.ENOENT},
+		{"permission denied", unix.EACCES},
+		{"is a directory", unix.EACCES},
+		{"exec format error", unix.ENOEXEC},
+	} {
+		if strings.Contains(message, "exec") && strings.Contains(message, known.text) {
+			return &ExecError{Program: b.request.Spec.Process.Args[0], Reason: message, Errno: known.errno}
+		}
+	}
+	return fmt.Errorf("%s %s: %w: %s", b.runtime, args[5], err, message)
+}
+
+// lastError returns the last message of level error in a runtime's JSON log.
+func lastError(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	var message string
+	for line := range bytes.Lines(content) {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal(line, &entry) == nil && entry.Level == "error" {
+			message = entry.Msg
+		}
+	}
+	return message
+}
+
+// DeleteExternal removes what StartExternal made: the runtime's state, the mount, the bundle. What is
+// gone already is no error.
+func DeleteExternal(runtime, id, state, dir string) error {
+	if _, err := os.Lstat(filepath.Join(state, id)); err == nil {
+		c := exec.Command(runtime, "--root", state, "delete", "--force", id) //nolint:gosec,noctx // the runtime is the user's choice; cleaning up is not cancelled
+		if out, err := c.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s delete %s: %w: %s", runtime, id, err, bytes.TrimSpace(out))
+		}
+	}
+	rootfs := filepath.Join(dir, "rootfs")
+	if err := mount.Unmount(rootfs); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var errs []error
+	for _, name := range []string{"rootfs", "config.json", "log.json", "pid", "console"} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,205 @@
+package launch
+
+import (
+	"encoding/binary"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/lrun-dev/lrun/runtime/spec"
+	"github.com/lrun-dev/lrun/runtime/stage"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// planner turns a configuration into steps and the descriptors that they use.
+type planner struct {
+	request Request
+	streams *streams
+	steps   []stage.Step
+	files   []*os.File // sent to the child, in this order
+	owned   []*os.File // those of files that plan opened
+}
+
+func (p *planner) close() {
+	for _, f := range p.owned {
+		_ = f.Close()
+	}
+}
+
+// file registers a descriptor and returns its index.
+func (p *planner) file(f *os.File) int {
+	p.files = append(p.files, f)
+	return len(p.files) - 1
+}
+
+// own is file for what plan itself opened.
+func (p *planner) own(f *os.File) int {
+	p.owned = append(p.owned, f)
+	return p.file(f)
+}
+
+func (p *planner) add(s stage.Step) { p.steps = append(p.steps, s) }
+
+// do adds a step that uses no descriptor.
+func (p *planner) do(s stage.Step) {
+	s.FD = -1
+	p.add(s)
+}
+
+func (p *planner) plan() error {
+	if err := p.cgroup(); err != nil {
+		return err
+	}
+	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.request.AttachAt})
+	if err := p.mounts(); err != nil {
+		return err
+	}
+	p.namespaces()
+	p.confine()
+	p.do(stage.Step{Op: stage.OpPivot})
+	p.streams.plan(p)
+	if err := p.limits(); err != nil {
+		return err
+	}
+	p.credentials()
+	return p.exec()
+}
+
+func (p *planner) cgroup() error {
+	if p.request.Group == nil {
+		return nil
+	}
+	files, err := p.request.Group.JoinFiles()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		p.add(stage.Step{Op: stage.OpJoin, FD: p.own(f), Path: f.Name()})
+	}
+	return nil
+}
+
+func (p *planner) namespaces() {
+	for _, ns := range p.request.Spec.Linux.Namespaces {
+		switch {
+		case ns.Type == specs.UTSNamespace && p.request.Spec.Hostname != "":
+			p.do(stage.Step{Op: stage.OpHostname, Path: p.request.Spec.Hostname})
+		case ns.Type == specs.NetworkNamespace:
+			p.do(stage.Step{Op: stage.OpLoopback})
+		}
+	}
+}
+
+// confine is the last that changes the container's tree: what is covered, what is read-only.
+func (p *planner) confine() {
+	c := p.request.Spec
+	for _, path := range c.Linux.ReadonlyPaths {
+		p.do(stage.Step{Op: stage.OpReadOnly, Path: path})
+	}
+	for _, path := range c.Linux.MaskedPaths {
+		p.do(stage.Step{Op: stage.OpMask, Path: path})
+	}
+	p.do(stage.Step{Op: stage.OpMkdir, Path: c.Process.Cwd})
+	if c.Root.Readonly {
+		p.do(stage.Step{Op: stage.OpReadOnlyRoot})
+	}
+}
+
+func (p *planner) limits() error {
+	for _, l := range p.request.Spec.Process.Rlimits {
+		number, ok := rlimitNumber(l.Type)
+		if !ok {
+			return unsupported("the resource limit %s", l.Type)
+		}
+		p.do(stage.Step{Op: stage.OpLimit, Path: l.Type, Flags: number, Blob: stage.Numbers(l.Soft, l.Hard)})
+	}
+	return nil
+}
+
+// credentials follows the order that each step's own need of privilege dictates: a filter without
+// no_new_privs needs CAP_SYS_ADMIN, bounding needs CAP_SETPCAP, the user change CAP_SETUID.
+func (p *planner) credentials() {
+	process := p.request.Spec.Process
+	if !process.NoNewPrivileges {
+		p.seccomp()
+	}
+	var caps specs.LinuxCapabilities
+	if process.Capabilities != nil {
+		caps = *process.Capabilities
+	}
+	p.do(stage.Step{Op: stage.OpBounding, Flags: spec.Mask(caps.Bounding)})
+	p.do(stage.Step{Op: stage.OpChdir, Path: process.Cwd})
+	var groups []byte
+	for _, g := range process.User.AdditionalGids {
+		groups = binary.NativeEndian.AppendUint32(groups, g)
+	}
+	p.do(stage.Step{Op: stage.OpUser, Flags: uint64(process.User.UID), Attr: uint64(process.User.GID), Blob: groups})
+	p.do(stage.Step{Op: stage.OpCapabilities, Blob: stage.Numbers(
+		spec.Mask(caps.Effective), spec.Mask(caps.Permitted), spec.Mask(caps.Inheritable), spec.Mask(caps.Ambient))})
+	if process.NoNewPrivileges {
+		p.do(stage.Step{Op: stage.OpNoNewPrivileges})
+		p.seccomp()
+	}
+	if p.request.DieWithParent {
+		p.do(stage.Step{Op: stage.OpDeathSignal, Flags: uint64(unix.SIGKILL)})
+	}
+}
+
+func (p *planner) seccomp() {
+	if len(p.request.Filter) > 0 {
+		p.do(stage.Step{Op: stage.OpSeccomp, Blob: p.request.Filter})
+	}
+}
+
+func (p *planner) exec() error {
+	process := p.request.Spec.Process
+	if !p.request.Init {
+		p.do(stage.Step{Op: stage.OpExec, Data: process.Args, Env: process.Env, Blob: stage.Strings(candidates(process))})
+		return nil
+	}
+	exe, err := Executable()
+	if err != nil {
+		return err
+	}
+	args := append([]string{InitName, "--"}, process.Args...)
+	p.add(stage.Step{Op: stage.OpExec, FD: p.own(exe), Data: args, Env: process.Env})
+	return nil
+}
+
+// candidates are the files that may be the program: a name without a slash is looked up in PATH.
+func candidates(process *specs.Process) []string {
+	name := process.Args[0]
+	if strings.Contains(name, "/") {
+		return []string{name}
+	}
+	path, _ := spec.LookupEnv(process.Env, "PATH")
+	var list []string
+	for dir := range strings.SplitSeq(path, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		list = append(list, strings.TrimSuffix(dir, "/")+"/"+name)
+	}
+	return list
+}
+
+// send writes the plan to a memfd: it holds the environment, which no socket buffer bounds.
+func (p *planner) send(socket *os.File) error {
+	fd, err := unix.MemfdCreate("plan", unix.MFD_CLOEXEC)
+	if err != nil {
+		return os.NewSyscallError("memfd_create", err)
+	}
+	plan := os.NewFile(uintptr(fd), "plan")
+	defer plan.Close() //nolint:errcheck // memory
+	if _, err := plan.Write(stage.Encode(nil, p.steps)); err != nil {
+		return err
+	}
+	numbers := make([]int, len(p.files))
+	for i, f := range p.files {
+		numbers[i] = int(f.Fd())
+	}
+	err = stage.Send(int(socket.Fd()), fd, numbers)
+	runtime.KeepAlive(p.files)
+	return err
+}

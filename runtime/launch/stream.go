@@ -1,0 +1,101 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/lrun-dev/lrun/runtime/stage"
+	"golang.org/x/sys/unix"
+)
+
+// streams are the standard streams. Without a terminal they are always pipes of lrun's own: a
+// container that had lrun's own descriptors could truncate the file that the user redirected to, or
+// type into the user's terminal.
+type streams struct {
+	console               *os.File // the host's end of the terminal
+	stdin, stdout, stderr *os.File // the host's ends of the pipes
+	terminal              *os.File // the container's end of the terminal
+	container             [3]*os.File
+}
+
+func openStreams(r Request) (*streams, error) {
+	s := &streams{}
+	if r.Spec.Process.Terminal {
+		return s, nil // opened from the container's own devpts, while its mounts are made
+	}
+	err := s.openPipes(r.Interactive)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open standard streams: %w", err), s.closeHostEnds(), s.closeContainerEnds())
+	}
+	return s, nil
+}
+
+func (s *streams) openPipes(interactive bool) (err error) {
+	if interactive {
+		s.container[0], s.stdin, err = os.Pipe()
+	} else {
+		s.container[0], err = os.Open(os.DevNull)
+	}
+	if err != nil {
+		return err
+	}
+	if s.stdout, s.container[1], err = os.Pipe(); err != nil {
+		return err
+	}
+	s.stderr, s.container[2], err = os.Pipe()
+	return err
+}
+
+// openTerminal opens a new terminal of the container's devpts, by the mount's descriptor.
+func (s *streams) openTerminal(devpts *os.File) error {
+	fd, err := unix.Openat(int(devpts.Fd()), "ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("open terminal: %w", err)
+	}
+	s.console = os.NewFile(uintptr(fd), "/dev/ptmx")
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		return fmt.Errorf("unlock terminal: %w", err)
+	}
+	other, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
+	if errno != 0 {
+		return fmt.Errorf("open the terminal's other end: %w", errno)
+	}
+	s.terminal = os.NewFile(other, "/dev/pts/0")
+	return nil
+}
+
+// plan starts the session and puts the streams at their numbers.
+func (s *streams) plan(p *planner) {
+	user := uint64(p.request.Spec.Process.User.UID)
+	if s.terminal == nil {
+		p.do(stage.Step{Op: stage.OpSession})
+		for number, f := range s.container {
+			p.add(stage.Step{Op: stage.OpStdio, FD: p.file(f), Flags: uint64(number), Attr: user}) //nolint:gosec // 0 to 2
+		}
+		return
+	}
+	index := p.file(s.terminal)
+	p.add(stage.Step{Op: stage.OpSession, FD: index})
+	for number := range uint64(3) {
+		p.add(stage.Step{Op: stage.OpStdio, FD: index, Flags: number, Attr: user})
+	}
+}
+
+func (s *streams) closeContainerEnds() error {
+	return closeAll(s.terminal, s.container[0], s.container[1], s.container[2])
+}
+
+func (s *streams) closeHostEnds() error {
+	return closeAll(s.console, s.stdin, s.stdout, s.stderr)
+}
+
+func closeAll(files ...*os.File) error {
+	var errs []error
+	for _, f := range files {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

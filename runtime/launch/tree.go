@@ -1,0 +1,179 @@
+package launch
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/runtime/stage"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// mounts plans every mount of the configuration, in its order.
+func (p *planner) mounts() error {
+	for _, m := range p.request.Spec.Mounts {
+		if err := p.mount(m); err != nil {
+			return fmt.Errorf("prepare mount %s: %w", m.Destination, err)
+		}
+	}
+	return nil
+}
+
+func (p *planner) mount(m specs.Mount) error {
+	switch m.Type {
+	case "proc", "sysfs", "mqueue":
+		attr, data := splitOptions(m.Options)
+		p.do(stage.Step{
+			Op: stage.OpFilesystem, Path: m.Destination, Flags: plain(m.Destination), Attr: attr,
+			Data: append([]string{m.Type}, data...),
+		})
+		return nil
+	case "cgroup":
+		return p.cgroupView(m)
+	case "devpts":
+		return p.devpts(m)
+	case "tmpfs":
+		return p.tmpfs(m)
+	case "bind":
+		return p.bind(m)
+	}
+	return unsupported("a mount of type %q", m.Type)
+}
+
+// plain says which targets must not go through a symbolic link: those that the container's safety
+// rests on.
+func plain(destination string) uint64 {
+	for _, dir := range []string{"/proc", "/sys", "/dev"} {
+		if destination == dir || strings.HasPrefix(destination, dir+"/") {
+			return stage.NoSymlinks
+		}
+	}
+	return 0
+}
+
+func (p *planner) tmpfs(m specs.Mount) error {
+	attr, data := splitOptions(m.Options)
+	// /dev is filled before it is attached.
+	fs, err := filesystem("tmpfs", data, attr)
+	if err != nil {
+		return err
+	}
+	index := p.own(fs)
+	if m.Destination == "/dev" {
+		if err := fillDev(fs, p.request.Spec.Linux.Devices); err != nil {
+			return err
+		}
+	}
+	p.add(stage.Step{Op: stage.OpAttach, FD: index, Path: m.Destination, Flags: plain(m.Destination)})
+	return nil
+}
+
+// devpts is made here and not by the child, so that the terminal can be opened from it.
+func (p *planner) devpts(m specs.Mount) error {
+	attr, data := splitOptions(m.Options)
+	fs, err := filesystem("devpts", data, attr)
+	if err != nil {
+		return err
+	}
+	p.add(stage.Step{Op: stage.OpAttach, FD: p.own(fs), Path: m.Destination, Flags: plain(m.Destination)})
+	if !p.request.Spec.Process.Terminal {
+		return nil
+	}
+	if err := p.streams.openTerminal(fs); err != nil {
+		return err
+	}
+	p.do(stage.Step{
+		Op: stage.OpInside, Path: "/dev/console", Flags: stage.NoSymlinks | stage.IsFile, Data: []string{m.Destination + "/0"},
+	})
+	return nil
+}
+
+func (p *planner) bind(m specs.Mount) error {
+	attr, rest := splitOptions(m.Options)
+	b := mount.Mount{Type: "bind", Source: m.Source, ReadOnly: attr&unix.MOUNT_ATTR_RDONLY != 0}
+	for _, option := range rest {
+		switch option {
+		case "rbind":
+			b.Options = []mount.Option{{Key: "rbind"}}
+		case "bind", "rprivate", "private", "rw":
+		default:
+			return unsupported("the bind option %q", option)
+		}
+	}
+	tree, err := b.Open()
+	if err != nil {
+		return err
+	}
+	index := p.own(tree)
+	var st unix.Stat_t
+	if err := unix.Fstat(int(tree.Fd()), &st); err != nil {
+		return err
+	}
+	flags := plain(m.Destination)
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		flags |= stage.IsFile
+	}
+	p.add(stage.Step{Op: stage.OpAttach, FD: index, Path: m.Destination, Flags: flags})
+	return nil
+}
+
+// filesystem makes a detached mount of a filesystem that does not depend on the child's namespaces.
+func filesystem(kind string, options []string, attr uint64) (*os.File, error) {
+	ctx, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("open filesystem %s: %w", kind, err)
+	}
+	defer unix.Close(ctx) //nolint:errcheck // a context, not a file
+	for _, option := range options {
+		key, value, hasValue := strings.Cut(option, "=")
+		if hasValue {
+			err = unix.FsconfigSetString(ctx, key, value)
+		} else {
+			err = unix.FsconfigSetFlag(ctx, key)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("set option %q of %s: %w", option, kind, err)
+		}
+	}
+	if err := unix.FsconfigCreate(ctx); err != nil {
+		return nil, fmt.Errorf("create filesystem %s with %q: %w", kind, options, err)
+	}
+	fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, int(attr)) //nolint:gosec // a mask of seven bits
+	if err != nil {
+		return nil, fmt.Errorf("mount filesystem %s: %w", kind, err)
+	}
+	return os.NewFile(uintptr(fd), kind), nil
+}
+
+// splitOptions divides mount options into attributes of the mount and options of the filesystem.
+func splitOptions(options []string) (attr uint64, data []string) {
+	for _, option := range options {
+		switch option {
+		case "ro":
+			attr |= unix.MOUNT_ATTR_RDONLY
+		case "nosuid":
+			attr |= unix.MOUNT_ATTR_NOSUID
+		case "nodev":
+			attr |= unix.MOUNT_ATTR_NODEV
+		case "noexec":
+			attr |= unix.MOUNT_ATTR_NOEXEC
+		case "noatime":
+			attr |= unix.MOUNT_ATTR_NOATIME
+		case "strictatime":
+			attr |= unix.MOUNT_ATTR_STRICTATIME
+		case "rw":
+			attr &^= unix.MOUNT_ATTR_RDONLY
+		case "suid":
+			attr &^= unix.MOUNT_ATTR_NOSUID
+		case "dev":
+			attr &^= unix.MOUNT_ATTR_NODEV
+		case "exec":
+			attr &^= unix.MOUNT_ATTR_NOEXEC
+		default:
+			data = append(data, option)
+		}
+	}
+	return attr, data
+}

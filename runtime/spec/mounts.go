@@ -1,0 +1,73 @@
+package spec
+
+import (
+	"path"
+	"slices"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Mount is one that the user or the image asked for.
+type Mount struct {
+	Type     string   `json:"type"` // bind, volume or tmpfs
+	Name     string   `json:"name,omitempty"`
+	Source   string   `json:"source,omitempty"` // of bind and volume: an absolute path of the host
+	Target   string   `json:"target"`
+	Options  []string `json:"options,omitempty"` // of tmpfs: size=…, mode=…, flags
+	ReadOnly bool     `json:"readOnly,omitempty"`
+}
+
+// mounts are Docker's default ones, then the user's. A user's mount at or above a default one takes
+// its place.
+func mounts(s Settings, f Facts) []specs.Mount {
+	list := defaultMounts(s)
+	list = slices.DeleteFunc(list, func(m specs.Mount) bool {
+		return slices.ContainsFunc(s.Mounts, func(u Mount) bool { return path.Clean(u.Target) == m.Destination })
+	})
+	for _, m := range s.Mounts {
+		list = append(list, userMount(m))
+	}
+	if f.Init != "" {
+		list = append(list, specs.Mount{Destination: InitPath, Type: "bind", Source: f.Init, Options: []string{"bind", "ro"}})
+	}
+	return list
+}
+
+func defaultMounts(s Settings) []specs.Mount {
+	access := "ro"
+	if s.Privileged {
+		access = "rw"
+	}
+	return []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536k"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", access}},
+		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{access, "nosuid", "noexec", "nodev"}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=67108864"}},
+	}
+}
+
+func userMount(m Mount) specs.Mount {
+	access := "rw"
+	if m.ReadOnly {
+		access = "ro"
+	}
+	if m.Type == "tmpfs" {
+		options := append([]string{"noexec", "nosuid", "nodev"}, m.Options...)
+		return specs.Mount{Destination: m.Target, Type: "tmpfs", Source: "tmpfs", Options: options}
+	}
+	return specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{"rbind", "rprivate", access}}
+}
+
+func maskedPaths() []string {
+	return []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug",
+		"/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+}
+
+func readonlyPaths() []string {
+	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+}

@@ -1,0 +1,153 @@
+// Package spec turns the settings of a container into an OCI runtime configuration.
+//
+// New is the only place where that happens: the built-in runtime and an external one (runc) execute
+// the same configuration, so that each is the other's test.
+package spec
+
+import (
+	"maps"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// Settings are what the user and the image ask of a container. They are stored with it, so they hold
+// nothing that depends on the moment of a start.
+type Settings struct {
+	Args       []string `json:"args"`
+	Env        []string `json:"env,omitempty"`
+	Cwd        string   `json:"cwd,omitempty"`
+	User       string   `json:"user,omitempty"` // name, uid, name:group or uid:gid; empty: root
+	Hostname   string   `json:"hostname,omitempty"`
+	StopSignal string   `json:"stopSignal,omitempty"`
+
+	Terminal   bool `json:"terminal,omitempty"`
+	Init       bool `json:"init,omitempty"`
+	ReadOnly   bool `json:"readOnly,omitempty"`
+	Privileged bool `json:"privileged,omitempty"`
+
+	CapAdd  []string `json:"capAdd,omitempty"`
+	CapDrop []string `json:"capDrop,omitempty"`
+	Mounts  []Mount  `json:"mounts,omitempty"` // attached in this order, after the default ones
+	Limits  Limits   `json:"limits,omitzero"`
+	// HostNetwork shares the host's network namespace.
+	HostNetwork bool `json:"hostNetwork,omitempty"`
+
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// Limits are those of the container's cgroup; zero means no limit.
+type Limits struct {
+	Memory   int64 `json:"memory,omitempty"`   // bytes
+	NanoCPUs int64 `json:"nanoCPUs,omitempty"` // 1e9 is one CPU
+	Pids     int64 `json:"pids,omitempty"`
+}
+
+// Identity is who the container's program runs as: the answer of the image's passwd and group files.
+type Identity struct {
+	UID, GID uint32
+	Groups   []uint32
+	Home     string
+}
+
+// Facts are what only the machine and the prepared root can tell, at the moment of a start.
+type Facts struct {
+	Identity   Identity
+	Bounding   uint64 // capability mask that lrun itself may pass on
+	CgroupPath string
+	CgroupV2   bool   // no v1 hierarchy: the container gets a cgroup namespace of its own
+	Root       string // directory of the mounted root, for an external runtime
+	Init       string // path of an init program on the host, bound at InitPath for an external runtime
+	Devices    []specs.LinuxDevice
+	Seccomp    *specs.LinuxSeccomp
+}
+
+// InitPath is where the init program of --init appears in a container run by an external runtime.
+const InitPath = "/dev/lrun-init"
+
+// New makes the configuration. It fails with errdefs.ErrInvalidArgument on a capability that is not
+// one, and with errdefs.ErrFailedPrecondition on one that the user asked for and lrun itself lacks.
+func New(s Settings, f Facts) (*specs.Spec, error) {
+	kept, err := capabilities(s, f.Bounding)
+	if err != nil {
+		return nil, err
+	}
+	c := &specs.Spec{
+		Version:     specs.Version,
+		Root:        &specs.Root{Path: f.Root, Readonly: s.ReadOnly},
+		Hostname:    s.Hostname,
+		Process:     process(s, f, kept),
+		Mounts:      mounts(s, f),
+		Annotations: maps.Clone(s.Annotations),
+		Linux: &specs.Linux{
+			CgroupsPath:       f.CgroupPath,
+			Namespaces:        namespaces(s, f),
+			Resources:         resources(s),
+			RootfsPropagation: "private",
+			Devices:           f.Devices,
+		},
+	}
+	if !s.Privileged {
+		c.Linux.MaskedPaths = maskedPaths()
+		c.Linux.ReadonlyPaths = readonlyPaths()
+		c.Linux.Seccomp = f.Seccomp
+	}
+	return c, nil
+}
+
+func process(s Settings, f Facts, kept []string) *specs.Process {
+	cwd := s.Cwd
+	if cwd == "" {
+		cwd = "/"
+	}
+	args := s.Args
+	if f.Init != "" {
+		args = append([]string{InitPath, "--"}, args...)
+	}
+	p := &specs.Process{
+		Terminal: s.Terminal,
+		User:     specs.User{UID: f.Identity.UID, GID: f.Identity.GID, AdditionalGids: f.Identity.Groups},
+		Args:     args,
+		Env:      environment(s, f.Identity.Home),
+		Cwd:      cwd,
+		Capabilities: &specs.LinuxCapabilities{
+			Bounding: kept,
+		},
+	}
+	// A program of another user than root gains nothing from permitted capabilities at its exec; like
+	// Docker, none are inheritable or ambient (CVE-2022-24769).
+	if f.Identity.UID == 0 {
+		p.Capabilities.Effective, p.Capabilities.Permitted = kept, kept
+	}
+	return p
+}
+
+func namespaces(s Settings, f Facts) []specs.LinuxNamespace {
+	list := []specs.LinuxNamespace{
+		{Type: specs.MountNamespace}, {Type: specs.UTSNamespace}, {Type: specs.PIDNamespace}, {Type: specs.IPCNamespace},
+	}
+	if !s.HostNetwork {
+		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	}
+	if f.CgroupV2 && !s.Privileged {
+		list = append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
+	}
+	return list
+}
+
+func resources(s Settings) *specs.LinuxResources {
+	r := &specs.LinuxResources{Devices: deviceRules(s.Privileged)}
+	if s.Limits.Memory > 0 {
+		// Docker's default: as much swap again as memory.
+		swap := 2 * s.Limits.Memory
+		r.Memory = &specs.LinuxMemory{Limit: &s.Limits.Memory, Swap: &swap}
+	}
+	if s.Limits.NanoCPUs > 0 {
+		period := uint64(100_000)
+		quota := s.Limits.NanoCPUs / 10_000
+		r.CPU = &specs.LinuxCPU{Period: &period, Quota: &quota}
+	}
+	if s.Limits.Pids > 0 {
+		r.Pids = &specs.LinuxPids{Limit: &s.Limits.Pids}
+	}
+	return r
+}

@@ -1,0 +1,54 @@
+package spec
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/containerd/errdefs"
+	"github.com/lrun-dev/lrun/internal/inroot"
+	"github.com/moby/sys/user"
+)
+
+// maxPasswd bounds what is read of the image's passwd and group: they are untrusted.
+const maxPasswd = 4 << 20
+
+// ResolveUser answers who name (Settings.User) is, by /etc/passwd and /etc/group inside root; links
+// in them cannot leave root. Missing files are fine as long as name is numeric. An unknown name fails with
+// errdefs.ErrNotFound, files over 4 MiB with errdefs.ErrInvalidArgument.
+func ResolveUser(root *os.File, name string) (Identity, error) {
+	passwd, err := readOptional(root, "/etc/passwd")
+	if err != nil {
+		return Identity{}, err
+	}
+	group, err := readOptional(root, "/etc/group")
+	if err != nil {
+		return Identity{}, err
+	}
+	defaults := &user.ExecUser{Home: "/"}
+	if name == "" {
+		name = "0"
+	}
+	found, err := user.GetExecUser(name, defaults, bytes.NewReader(passwd), bytes.NewReader(group))
+	if err != nil {
+		return Identity{}, fmt.Errorf("find user %q in the image's /etc/passwd and /etc/group: %w: %w", name, err, errdefs.ErrNotFound)
+	}
+	id := Identity{UID: uint32(found.Uid), GID: uint32(found.Gid), Home: found.Home} //nolint:gosec // GetExecUser refuses ids outside 0..2^31-1
+	for _, g := range found.Sgids {
+		id.Groups = append(id.Groups, uint32(g)) //nolint:gosec // as above
+	}
+	return id, nil
+}
+
+func readOptional(root *os.File, name string) ([]byte, error) {
+	b, err := inroot.ReadFile(root, name, maxPasswd)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the image's %s: %w", name, err)
+	}
+	return b, nil
+}

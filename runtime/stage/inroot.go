@@ -1,0 +1,102 @@
+package stage
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// maxLinks is the kernel's own limit of symbolic links in one resolution.
+const maxLinks = 40
+
+const inRoot = resolveInRoot | resolveNoMagic
+
+// ensureDir opens the directory path inside root and makes what is missing of it.
+func ensureDir(root int, path string, mode uint64) (int, syscall.Errno) {
+	return ensure(root, path, false, mode, maxLinks)
+}
+
+// ensureFile opens whatever path names inside root, or makes an empty file there.
+func ensureFile(root int, path string, mode uint64) (int, syscall.Errno) {
+	return ensure(root, path, true, mode, maxLinks)
+}
+
+// ensure follows links as the kernel does when they lead somewhere, and makes the target of one that
+// dangles: images ship /etc/resolv.conf and /var/run as links to what exists only at run time.
+func ensure(root int, path string, file bool, mode uint64, links int) (int, syscall.Errno) {
+	flags := uint64(oPath)
+	if !file {
+		flags |= syscall.O_DIRECTORY
+	}
+	fd, errno := openat2(root, path, flags, 0, inRoot)
+	if errno != syscall.ENOENT {
+		return fd, errno
+	}
+	if links == 0 {
+		return -1, syscall.ELOOP
+	}
+	parent, name := split(path)
+	if name == "" {
+		return -1, syscall.ENOENT
+	}
+	dir, errno := ensure(root, parent, false, 0o755, links-1)
+	if errno != 0 {
+		return -1, errno
+	}
+	defer closeFD(dir)
+	if target, ok := readlink(dir, name); ok {
+		if target == "" || target[0] != '/' {
+			target = parent + "/" + target
+		}
+		return ensure(root, target, file, mode, links-1)
+	}
+	if errno := create(dir, name, file, mode); errno != 0 {
+		return -1, errno
+	}
+	return openat2(dir, name, flags, 0, inRoot|resolveNoSymlinks)
+}
+
+// create makes one name in dir; that somebody else made it meanwhile is no error.
+func create(dir int, name string, file bool, mode uint64) syscall.Errno {
+	var errno syscall.Errno
+	if file {
+		errno = errnoOf(syscall.Mknodat(dir, name, syscall.S_IFREG|uint32(mode), 0))
+	} else {
+		errno = errnoOf(syscall.Mkdirat(dir, name, uint32(mode)))
+	}
+	if errno == syscall.EEXIST {
+		return 0
+	}
+	return errno
+}
+
+func readlink(dir int, name string) (string, bool) {
+	b := make([]byte, 4096)
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_READLINKAT, uintptr(dir), cstring(name), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
+	if errno != 0 {
+		return "", false
+	}
+	return string(b[:n]), true
+}
+
+// split divides a path at its last component. The parent of a name without a slash is the root.
+func split(path string) (parent, name string) {
+	for len(path) > 1 && path[len(path)-1] == '/' {
+		path = path[:len(path)-1]
+	}
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i] == '/' {
+			return path[:i+1], path[i+1:]
+		}
+	}
+	return "/", path
+}
+
+// cut is strings.Cut for one byte; package strings is not initialised yet.
+func cut(s string, at byte) (before, after string, found bool) {
+	for i := range len(s) {
+		if s[i] == at {
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}

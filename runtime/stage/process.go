@@ -1,0 +1,192 @@
+package stage
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+func sethostname(name string) syscall.Errno {
+	return errnoOf(syscall.Sethostname([]byte(name)))
+}
+
+// session starts a new one, so that the host's terminal is out of reach, and takes the container's.
+func (c *child) session(s *Step) syscall.Errno {
+	if _, err := syscall.Setsid(); err != nil {
+		return errnoOf(err)
+	}
+	if s.FD < 0 {
+		return 0
+	}
+	return errno3(syscall.SYS_IOCTL, uintptr(c.fd(s)), syscall.TIOCSCTTY, 0)
+}
+
+// stdio gives the stream to the container's user, who may open /dev/stdout by its name.
+func (c *child) stdio(s *Step) syscall.Errno {
+	fd := c.fd(s)
+	if errno := errno3(syscall.SYS_DUP3, uintptr(fd), uintptr(s.Flags), 0); errno != 0 {
+		return errno
+	}
+	if s.Attr != 0 {
+		// /dev/null and files on a read-only mount stay who they are.
+		_ = errno3(syscall.SYS_FCHOWN, uintptr(fd), uintptr(s.Attr), ^uintptr(0))
+	}
+	return 0
+}
+
+func setLimit(s *Step) syscall.Errno {
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, uintptr(s.Flags), uintptr(unsafe.Pointer(&s.Blob[0])), 0, 0, 0)
+	return errno
+}
+
+// loadSeccomp needs CAP_SYS_ADMIN or no_new_privs: it runs before capabilities are dropped.
+func loadSeccomp(filter []byte) syscall.Errno {
+	program := struct {
+		length  uint16
+		filters uintptr
+	}{uint16(len(filter) / 8), uintptr(unsafe.Pointer(&filter[0]))}
+	return prctl2(prSetSeccomp, seccompModeFilter, uintptr(unsafe.Pointer(&program)))
+}
+
+// dropBounding stops at the first number that the kernel does not know.
+func dropBounding(kept uint64) syscall.Errno {
+	for capability := range uintptr(64) {
+		if kept&(1<<capability) != 0 {
+			continue
+		}
+		if errno := prctl(prCapbsetDrop, capability); errno != 0 {
+			if errno == syscall.EINVAL {
+				return 0
+			}
+			return errno
+		}
+	}
+	return 0
+}
+
+// chdir follows no magic link: /proc/self/fd/N would lead to whatever this process still has open
+// (CVE-2024-21626). A directory that root may not enter is tried again as the container's user.
+func (c *child) chdir(s *Step) syscall.Errno {
+	fd, errno := openat2(-100, s.Path, oPath|syscall.O_DIRECTORY, 0, inRoot)
+	if errno == 0 {
+		errno = errnoOf(syscall.Fchdir(fd))
+		closeFD(fd)
+	}
+	if errno == syscall.EACCES && c.retry == "" {
+		c.retry = s.Path
+		return 0
+	}
+	return errno
+}
+
+// become changes only this thread: the others vanish at exec.
+func (c *child) become(s *Step) syscall.Errno {
+	if errno := prctl(prSetKeepCaps, 1); errno != 0 {
+		return errno
+	}
+	var groups uintptr
+	if len(s.Blob) > 0 {
+		groups = uintptr(unsafe.Pointer(&s.Blob[0]))
+	}
+	if errno := errno3(syscall.SYS_SETGROUPS, uintptr(len(s.Blob)/4), groups, 0); errno != 0 {
+		return errno
+	}
+	if errno := errno3(syscall.SYS_SETRESGID, uintptr(s.Attr), uintptr(s.Attr), uintptr(s.Attr)); errno != 0 {
+		return errno
+	}
+	if errno := errno3(syscall.SYS_SETRESUID, uintptr(s.Flags), uintptr(s.Flags), uintptr(s.Flags)); errno != 0 {
+		return errno
+	}
+	if errno := prctl(prSetKeepCaps, 0); errno != 0 {
+		return errno
+	}
+	if c.retry == "" {
+		return 0
+	}
+	return c.chdir(&Step{Path: c.retry})
+}
+
+func setCapabilities(s *Step) syscall.Errno {
+	d := decoder{b: s.Blob}
+	effective, permitted, inheritable, ambient := d.number(), d.number(), d.number(), d.number()
+	header := struct {
+		version uint32
+		pid     int32
+	}{version: 0x20080522}
+	data := [6]uint32{
+		uint32(effective), uint32(permitted), uint32(inheritable),
+		uint32(effective >> 32), uint32(permitted >> 32), uint32(inheritable >> 32),
+	}
+	if errno := errno3(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0); errno != 0 {
+		return errno
+	}
+	if errno := prctl(prCapAmbient, ambientClear); errno != 0 && errno != syscall.EINVAL {
+		return errno
+	}
+	for capability := range uintptr(64) {
+		if ambient&(1<<capability) == 0 {
+			continue
+		}
+		if errno := prctl2(prCapAmbient, ambientRaise, capability); errno != 0 {
+			return errno
+		}
+	}
+	return 0
+}
+
+// dieWithParent comes after the last change of credentials, which clears the request. The parent may
+// have gone before: then its end of the socket is closed.
+func (c *child) dieWithParent(signal uint64) syscall.Errno {
+	if errno := prctl(prSetPdeathsig, uintptr(signal)); errno != 0 {
+		return errno
+	}
+	_, _, errno := syscall.Syscall6(syscall.SYS_RECVFROM, uintptr(c.socket), uintptr(unsafe.Pointer(&[1]byte{})), 1, syscall.MSG_DONTWAIT|syscall.MSG_PEEK, 0, 0)
+	if errno == syscall.EAGAIN {
+		return 0
+	}
+	syscall.Exit(exitStatus)
+	return errno
+}
+
+// exec executes the container's program. Nothing but the three standard streams reaches it.
+func (c *child) exec(s *Step) syscall.Errno {
+	if errno := errno3(sysCloseRange, 3, ^uintptr(0)>>1&0x7fffffff, 4); errno != 0 { // CLOSE_RANGE_CLOEXEC
+		return errno
+	}
+	argv, envp := pointers(s.Data), pointers(s.Env)
+	av, ev := uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0]))
+	if s.FD >= 0 {
+		_, _, errno := syscall.RawSyscall6(sysExecveat, uintptr(c.fd(s)), cstring(""), av, ev, atEmptyPath, 0)
+		return errno
+	}
+	d := decoder{b: s.Blob}
+	result := syscall.ENOENT
+	for _, file := range d.strings() {
+		errno := errno3(syscall.SYS_EXECVE, cstring(file), av, ev)
+		if errno == syscall.ENOENT && exists(file) {
+			c.detail = file // an interpreter or loader that is missing
+			return errno
+		}
+		if errno == syscall.ENOENT || errno == syscall.ENOTDIR {
+			continue
+		}
+		c.detail, result = file, errno
+		if errno != syscall.EACCES {
+			break
+		}
+	}
+	return result
+}
+
+func exists(file string) bool {
+	var st syscall.Stat_t
+	return syscall.Stat(file, &st) == nil
+}
+
+// pointers makes a NULL-terminated array of C strings.
+func pointers(list []string) []uintptr {
+	p := make([]uintptr, 0, len(list)+1)
+	for _, s := range list {
+		p = append(p, cstring(s))
+	}
+	return append(p, 0)
+}

@@ -1,0 +1,147 @@
+// Package stage is what the first process of a container executes before the container's own program.
+//
+// It imports only syscall and unsafe. The Go specification initialises, among the packages that are
+// ready, the one with the smallest import path first, so this package's init runs before nearly all
+// others of the lrun binary: a container start does not pay for what the rest of lrun needs
+// (docs/adr/0002-start-stage.md). The parent plans everything as a list of Steps and sends it, with
+// the descriptors that the steps use, over a socket; init executes them and never returns.
+package stage
+
+import "syscall"
+
+// Variable is the environment variable that makes init take over; its value is the number of the
+// inherited descriptor of a Unix SOCK_SEQPACKET socket. Without such a socket it has no effect.
+const Variable = "_LRUN_STAGE"
+
+// exitStatus is the exit status of a stage that could not finish; the parent has the reason.
+const exitStatus = 125
+
+// The one init function of lrun: see the package comment.
+func init() {
+	value, ok := syscall.Getenv(Variable)
+	if !ok {
+		return
+	}
+	socket, ok := number(value)
+	if !ok || !isSocket(socket) {
+		return
+	}
+	run(socket)
+	syscall.Exit(exitStatus)
+}
+
+// run receives the plan and executes it. It returns only when a step failed and was reported.
+func run(socket int) {
+	syscall.CloseOnExec(socket)
+	fds, err := receive(socket)
+	if err != 0 {
+		report(socket, noStep, err, "")
+		return
+	}
+	plan, err := readAll(fds[0])
+	if err != 0 {
+		report(socket, noStep, err, "")
+		return
+	}
+	steps, ok := decode(plan)
+	if !ok {
+		report(socket, noStep, syscall.EBADMSG, "")
+		return
+	}
+	c := child{socket: socket, fds: fds[1:], root: -1}
+	for i := range steps {
+		if err := c.execute(&steps[i]); err != 0 {
+			report(socket, uint64(i), err, c.detail)
+			return
+		}
+	}
+}
+
+// child is the state that steps share.
+type child struct {
+	socket int
+	fds    []int
+	root   int    // the container's root, once it is attached
+	empty  int    // an attached empty read-only directory for masking; 0: none yet
+	detail string // what the failing step was working on, when its own Path does not say it
+	retry  string // a working directory that only the container's user may enter
+}
+
+func (c *child) fd(s *Step) int {
+	if s.FD < 0 || s.FD >= len(c.fds) {
+		return -1
+	}
+	return c.fds[s.FD]
+}
+
+// execute runs one step.
+func (c *child) execute(s *Step) syscall.Errno {
+	switch s.Op {
+	case OpJoin:
+		return writeAll(c.fd(s), "0")
+	case OpUnshare:
+		return errno1(syscall.SYS_UNSHARE, uintptr(s.Flags))
+	case OpHostname:
+		return sethostname(s.Path)
+	case OpLoopback:
+		return loopbackUp()
+	case OpRoot:
+		return c.attachRoot(s)
+	case OpAttach, OpFilesystem, OpInside, OpMask, OpReadOnly, OpReadOnlyRoot, OpMkdir, OpPivot:
+		return c.mountStep(s)
+	default:
+		return c.processStep(s)
+	}
+}
+
+func (c *child) mountStep(s *Step) syscall.Errno {
+	switch s.Op {
+	case OpAttach:
+		return c.attach(c.fd(s), s)
+	case OpFilesystem:
+		return c.filesystem(s)
+	case OpInside:
+		return c.inside(s)
+	case OpMask:
+		return c.mask(s)
+	case OpReadOnly:
+		return c.readOnly(s)
+	case OpReadOnlyRoot:
+		return setReadOnly(c.root, 0)
+	case OpMkdir:
+		fd, err := ensureDir(c.root, s.Path, 0o755)
+		closeFD(fd)
+		return err
+	default:
+		return c.pivot()
+	}
+}
+
+func (c *child) processStep(s *Step) syscall.Errno {
+	switch s.Op {
+	case OpSession:
+		return c.session(s)
+	case OpStdio:
+		return c.stdio(s)
+	case OpLimit:
+		return setLimit(s)
+	case OpSeccomp:
+		return loadSeccomp(s.Blob)
+	case OpNoNewPrivileges:
+		return prctl(prSetNoNewPrivs, 1)
+	case OpBounding:
+		return dropBounding(s.Flags)
+	case OpChdir:
+		return c.chdir(s)
+	case OpUser:
+		return c.become(s)
+	case OpCapabilities:
+		return setCapabilities(s)
+	case OpDeathSignal:
+		return c.dieWithParent(s.Flags)
+	case OpExec:
+		return c.exec(s)
+	default:
+		return syscall.ENOSYS
+	}
+}

@@ -1,0 +1,155 @@
+package stage
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// System calls since 5.1 have the same number on every architecture; package syscall does not know them.
+const (
+	sysOpenTree     = 428
+	sysMoveMount    = 429
+	sysFsopen       = 430
+	sysFsconfig     = 431
+	sysFsmount      = 432
+	sysCloseRange   = 436
+	sysOpenat2      = 437
+	sysMountSetattr = 442
+)
+
+const (
+	atFDCWD           = ^uintptr(99) // -100
+	atEmptyPath       = 0x1000
+	atRecursive       = 0x8000
+	oPath             = 0x200000
+	resolveNoMagic    = 0x02
+	resolveNoSymlinks = 0x04
+	resolveInRoot     = 0x10
+
+	openTreeClone  = 1
+	moveFromEmpty  = 0x04
+	moveToEmpty    = 0x40
+	mountAttrRO    = 1
+	fsconfigFlag   = 0
+	fsconfigString = 1
+	fsconfigCreate = 6
+
+	prSetPdeathsig    = 1
+	prSetKeepCaps     = 8
+	prSetSeccomp      = 22
+	prCapbsetDrop     = 24
+	prSetNoNewPrivs   = 38
+	prCapAmbient      = 47
+	ambientRaise      = 2
+	ambientClear      = 4
+	seccompModeFilter = 2
+)
+
+func errnoOf(err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	if e, ok := err.(syscall.Errno); ok { //nolint:errorlint // package errors is not initialised yet; syscall returns bare numbers
+		return e
+	}
+	return syscall.EIO
+}
+
+func errno1(trap, a uintptr) syscall.Errno {
+	_, _, e := syscall.RawSyscall(trap, a, 0, 0)
+	return e
+}
+
+func errno3(trap, a, b, c uintptr) syscall.Errno {
+	_, _, e := syscall.RawSyscall(trap, a, b, c)
+	return e
+}
+
+// cstring returns s with a NUL at its end; a name with a NUL in it is cut there, as the kernel would.
+func cstring(s string) uintptr {
+	b := make([]byte, len(s)+1)
+	copy(b, s)
+	keep = append(keep, b)
+	return uintptr(unsafe.Pointer(&b[0]))
+}
+
+// keep holds what the kernel was given an address of: the stage lives for milliseconds and frees nothing.
+var keep [][]byte //nolint:gochecknoglobals // see above
+
+func closeFD(fd int) {
+	if fd >= 0 {
+		_ = syscall.Close(fd)
+	}
+}
+
+// openat2 retries EAGAIN, which RESOLVE_IN_ROOT gives when a rename elsewhere crossed its way.
+func openat2(dir int, path string, flags, mode, resolve uint64) (int, syscall.Errno) {
+	how := [3]uint64{flags | syscall.O_CLOEXEC, mode, resolve}
+	var fd uintptr
+	var e syscall.Errno
+	for range 1000 {
+		fd, _, e = syscall.RawSyscall6(sysOpenat2, uintptr(dir), cstring(path), uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
+		if e != syscall.EAGAIN && e != syscall.EINTR {
+			break
+		}
+	}
+	if e != 0 {
+		return -1, e
+	}
+	return int(fd), 0
+}
+
+func moveMount(from, to int) syscall.Errno {
+	empty := cstring("")
+	_, _, e := syscall.RawSyscall6(sysMoveMount, uintptr(from), empty, uintptr(to), empty, moveFromEmpty|moveToEmpty, 0)
+	return e
+}
+
+// cloneMount returns a detached copy of the mount at fd, with all mounts below it when recursive.
+func cloneMount(fd int, recursive bool) (int, syscall.Errno) {
+	flags := uintptr(openTreeClone | syscall.O_CLOEXEC | atEmptyPath)
+	if recursive {
+		flags |= atRecursive
+	}
+	r, _, e := syscall.RawSyscall(sysOpenTree, uintptr(fd), cstring(""), flags)
+	if e != 0 {
+		return -1, e
+	}
+	return int(r), 0
+}
+
+// setReadOnly sets MOUNT_ATTR_RDONLY on the mount at fd; flags may hold AT_RECURSIVE.
+func setReadOnly(fd int, flags uintptr) syscall.Errno {
+	attr := [4]uint64{mountAttrRO, 0, 0, 0}
+	_, _, e := syscall.RawSyscall6(sysMountSetattr, uintptr(fd), cstring(""), atEmptyPath|flags, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
+	return e
+}
+
+func fsconfig(fd, command int, key, value string) syscall.Errno {
+	var k, v uintptr
+	if key != "" {
+		k = cstring(key)
+	}
+	if command == fsconfigString {
+		v = cstring(value)
+	}
+	_, _, e := syscall.RawSyscall6(sysFsconfig, uintptr(fd), uintptr(command), k, v, 0, 0)
+	return e
+}
+
+func prctl(option, a uintptr) syscall.Errno { return prctl2(option, a, 0) }
+
+func prctl2(option, a, b uintptr) syscall.Errno {
+	_, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, option, a, b, 0, 0, 0)
+	return e
+}
+
+func writeAll(fd int, s string) syscall.Errno {
+	for {
+		_, err := syscall.Write(fd, []byte(s))
+		if err == syscall.EINTR {
+			continue
+		}
+		return errnoOf(err)
+	}
+}

@@ -1,0 +1,3 @@
+package stage
+
+const sysExecveat = 322

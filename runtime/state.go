@@ -1,0 +1,74 @@
+package runtime
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+)
+
+// State reads the state of the container id and asks the kernel: a recorded Running whose process is
+// gone is returned as Exited with code 137. A container that was never started is Created.
+func (s *Store) State(id string) (State, error) {
+	st, err := s.recorded(id)
+	if err != nil || st.Status != Running {
+		return st, err
+	}
+	if !alive(st) {
+		st.Status, st.ExitCode, st.Pid = Exited, lostExitCode, 0
+		st.Error = "its lrun process was killed, or the machine went down"
+	}
+	return st, nil
+}
+
+func (s *Store) recorded(id string) (State, error) {
+	st := State{Status: Created}
+	err := atomicfile.ReadJSON(filepath.Join(s.Dir(id), "state.json"), &st)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{Status: Created}, nil
+	}
+	return st, err
+}
+
+func (s *Store) writeState(id string, st State, sync atomicfile.Sync) error {
+	return atomicfile.WriteJSON(filepath.Join(s.Dir(id), "state.json"), st, 0o600, sync)
+}
+
+// alive says whether the process of a recorded state still runs: its pid counts only together with its start
+// time and the boot, for numbers are used again.
+func alive(st State) bool {
+	if st.Pid <= 0 {
+		return false
+	}
+	start, zombie, err := processStart(st.Pid)
+	if err != nil || zombie || start != st.PidStart {
+		return false
+	}
+	boot, err := bootID()
+	return err == nil && boot == st.BootID
+}
+
+// processStart reads the start time of a process (proc_pid_stat(5), field 22, in clock ticks since boot).
+func processStart(pid int) (start uint64, zombie bool, err error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, false, err
+	}
+	// The command name, in parentheses, may hold anything; the rest starts after the last one.
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) < 20 {
+		return 0, false, fmt.Errorf("read start time of process %d: %d fields after the name", pid, len(fields))
+	}
+	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
+	return start, fields[0][0] == 'Z', err
+}
+
+func bootID() (string, error) {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(bytes.TrimSpace(b)), err
+}

@@ -1,0 +1,103 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/flock"
+)
+
+// Sweep puts right what killed processes left: containers that nobody watches any more are killed and
+// recorded as exited, those with --rm and those half made are deleted. release is Delete's. The first
+// sweep after a boot looks at every container, later ones only at those with an abandoned claim, so
+// that a run costs no more with a thousand stopped containers beside it.
+func (s *Store) Sweep(ctx context.Context, release func(context.Context, string) error) error {
+	abandoned, err := readNames(filepath.Join(s.state, "active"))
+	if err != nil {
+		return err
+	}
+	errs := []error{s.sweepAfterBoot(ctx, release)}
+	for _, id := range abandoned {
+		errs = append(errs, s.recoverAbandoned(ctx, id, release))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context, string) error) error {
+	done := filepath.Join(s.state, "swept")
+	if _, err := os.Lstat(done); err == nil {
+		return nil
+	}
+	ids, err := s.ids()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, id := range ids {
+		claim, err := s.Claim(id)
+		if err != nil {
+			return err
+		}
+		errs = append(errs, s.putRight(ctx, id, release), claim.Close())
+		if c, err := s.Get(id); err == nil {
+			errs = append(errs, ignore(s.takeName(c.Name, id), errdefs.ErrAlreadyExists))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(s.state, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(done, nil, 0o600)
+}
+
+func (s *Store) recoverAbandoned(ctx context.Context, id string, release func(context.Context, string) error) error {
+	claim, err := s.tryClaim(id)
+	if errors.Is(err, flock.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.putRight(ctx, id, release), claim.Close())
+}
+
+// putRight works on a container whose claim we hold, so that nobody else watches it.
+func (s *Store) putRight(ctx context.Context, id string, release func(context.Context, string) error) error {
+	c, err := s.Get(id)
+	if isAbsent(err) || c.Remove {
+		return s.Delete(ctx, id, release)
+	}
+	if err != nil {
+		return err
+	}
+	recorded, err := s.recorded(id)
+	if err != nil || recorded.Status != Running {
+		return err
+	}
+	errs := []error{s.removeCgroup(id), s.removeRunDir(c)}
+	st, err := s.State(id)
+	errs = append(errs, err)
+	if st.Status == Exited {
+		errs = append(errs, s.writeState(id, st, atomicfile.Durable))
+	}
+	return errors.Join(errs...)
+}
+
+// isAbsent says that a record is not there, or not whole: it was never completely written.
+func isAbsent(err error) bool {
+	return errors.Is(err, errdefs.ErrNotFound)
+}
+
+func ignore(err, class error) error {
+	if errors.Is(err, class) {
+		return nil
+	}
+	return err
+}
