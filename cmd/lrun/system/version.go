@@ -35,7 +35,7 @@ type versionInfo struct {
 	GitCommit string
 	BuildTime string
 	GoVersion string
-	Os        string //nolint:revive // the name in Docker's templates
+	Os        string
 	Arch      string
 }
 

@@ -118,7 +118,7 @@ func (a *App) find(words []string) (form, []string, error) {
 	}
 	g := a.group(words[0])
 	if g == nil {
-		return form{}, nil, a.unknown(words[:1], a.topWords())
+		return form{}, nil, a.unknown(words, 0, a.topWords())
 	}
 	if len(words) == 1 || words[1] == "--help" || words[1] == "-h" {
 		return form{app: a, home: g, words: words[:1]}, nil, nil
@@ -134,7 +134,7 @@ func (a *App) find(words []string) (form, []string, error) {
 			return form{app: a, home: g, entry: &g.Entries[j], words: words[:2]}, words[2:], nil
 		}
 	}
-	return form{}, nil, a.unknown(words[:2], g.words())
+	return form{}, nil, a.unknown(words, 1, g.words())
 }
 
 // group returns the group of a name, nil when there is none.
@@ -170,20 +170,20 @@ func (g *Group) words() []string {
 	return all
 }
 
-// unknown is the error about words that are no command, of which the last one is wrong: what to do instead when
-// people know it from Docker, otherwise what was probably meant.
-func (a *App) unknown(words, candidates []string) error {
-	for n := len(words); n > 0; n-- {
-		if advice, ok := a.Refused[strings.Join(words[:n], " ")]; ok {
-			return fmt.Errorf("'%s %s' is not in this version: %s", a.Name, strings.Join(words[:n], " "), advice)
+// unknown is the error about words of which the one at wrong is no command: what to do instead when people know it
+// from Docker, otherwise what was probably meant.
+func (a *App) unknown(words []string, wrong int, candidates []string) error {
+	known := []string{strings.Join(words[:min(2, len(words))], " "), words[wrong]}
+	for _, w := range known {
+		if advice, ok := a.Refused[w]; ok {
+			return fmt.Errorf("'%s %s' is not in this version: %s", a.Name, w, advice)
 		}
 	}
-	last := len(words) - 1
-	before := strings.Join(append([]string{a.Name}, words[:last]...), " ")
-	if best := nearest(words[last], candidates); best != "" {
-		return fmt.Errorf("unknown command %q; did you mean '%s %s'?", before+" "+words[last], before, best)
+	before := strings.Join(append([]string{a.Name}, words[:wrong]...), " ")
+	if best := nearest(words[wrong], candidates); best != "" {
+		return fmt.Errorf("unknown command %q; did you mean '%s %s'?", before+" "+words[wrong], before, best)
 	}
-	return fmt.Errorf("unknown command %q; see '%s --help'", before+" "+words[last], before)
+	return fmt.Errorf("unknown command %q; see '%s --help'", before+" "+words[wrong], before)
 }
 
 // call runs the command of a form with the flags read so far and the arguments after its name.
@@ -213,8 +213,12 @@ func (a *App) call(ctx context.Context, f form, global, args []string) error {
 // runner is the urfave/cli application that knows one command only and does nothing on its own: no help, no
 // version, no exit, no output.
 func (a *App) runner(cmd *cli.Command, f form) *cli.App {
-	usage := func(_ *cli.Context, err error, _ bool) error {
-		return Exit(125, fmt.Errorf("%s; see '%s --help'", flagMessage(err), f.path()))
+	usage := func(_ *cli.Context, err error, ofCommand bool) error {
+		path := a.Name
+		if ofCommand {
+			path = f.path()
+		}
+		return Exit(125, fmt.Errorf("%s; see '%s --help'", flagMessage(err), path))
 	}
 	cmd.OnUsageError = usage
 	return &cli.App{
@@ -267,8 +271,7 @@ func prepare(cmd *cli.Command, name string) {
 
 // flagMessage is what package flag says about a value, with the dashes as people type them.
 func flagMessage(err error) string {
-	text := strings.Replace(err.Error(), "for flag -", "for flag --", 1)
-	return strings.Replace(text, "boolean value", "value", 1)
+	return strings.NewReplacer(" boolean value ", " value ", " for flag -", " for flag --", " for -", " for flag --").Replace(err.Error())
 }
 
 // withCode gives an error that asks for no exit code the one of its command.
@@ -300,8 +303,7 @@ func (a *App) interruptible(ctx context.Context, fn func(context.Context) error)
 	defer signal.Stop(pipe)
 
 	err := without(fn(ctx), env.ErrOutClosed)
-	var s signalError
-	if err != nil && errors.As(context.Cause(ctx), &s) {
+	if s, stopped := errors.AsType[signalError](context.Cause(ctx)); stopped && err != nil {
 		return Exit(s.code(), errors.Join(s, without(err, context.Canceled)))
 	}
 	return err

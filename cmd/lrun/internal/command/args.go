@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 )
@@ -99,14 +100,15 @@ func (specs flagSpecs) long(arg string, rest []string, out *arguments) ([]string
 
 // short reads one cluster such as -it, -n5, -n=5 or -qf VALUE and returns the arguments that are left.
 func (specs flagSpecs) short(cluster string, rest []string, out *arguments) ([]string, error) {
-	for i, r := range cluster {
-		after := cluster[i+len(string(r)):]
-		spec, known := specs[string(r)]
-		if !known && r == 'h' {
+	for i := range len(cluster) { // names of flags are ASCII
+		letter, after := cluster[i:i+1], cluster[i+1:]
+		spec, known := specs[letter]
+		if !known && letter == "h" {
 			out.help = true
 			continue
 		}
 		if !known {
+			r, _ := utf8.DecodeRuneInString(cluster[i:])
 			return rest, fmt.Errorf("unknown shorthand flag: %q in -%s%s", r, cluster, specs.suggest(cluster))
 		}
 		value, done := "true", false
@@ -117,7 +119,7 @@ func (specs flagSpecs) short(cluster string, rest []string, out *arguments) ([]s
 		case after != "":
 			value, done = after, true
 		case len(rest) == 0:
-			return rest, fmt.Errorf("flag needs an argument: %q in -%s", r, cluster)
+			return rest, fmt.Errorf("flag needs an argument: '%s' in -%s", letter, cluster)
 		default:
 			value, rest, done = rest[0], rest[1:], true
 		}
@@ -144,9 +146,9 @@ func (specs flagSpecs) suggest(name string) string {
 }
 
 // nearest is the candidate that a slip of the finger turns into word: at most two letters inserted, dropped,
-// changed or swapped, and less than half of the word. None: "".
+// changed or swapped, and at most half of the word. None: "".
 func nearest(word string, candidates []string) string {
-	best, least := "", min(2, (len(word)-1)/2)+1
+	best, least := "", min(2, len(word)/2)+1
 	slices.Sort(candidates)
 	for _, c := range candidates {
 		if d := distance(word, c); d < least {

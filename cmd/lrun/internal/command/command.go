@@ -38,6 +38,8 @@ type Entry struct {
 	Fail int
 	// Common lists the command among the common ones in `lrun --help`.
 	Common bool
+	// Hidden keeps the command out of help and documentation: lrun calls it itself.
+	Hidden bool
 }
 
 // Group is a family of commands with a word of its own, such as image. The group with no name holds commands that

@@ -36,8 +36,7 @@ func Code(err error, otherwise int) int {
 	if err == nil {
 		return 0
 	}
-	var e exitError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[exitError](err); ok {
 		return e.code
 	}
 	return otherwise
@@ -69,8 +68,7 @@ func (e signalError) code() int {
 func Report(w io.Writer, prefix string, err error) {
 	for _, e := range parts(err) {
 		lead := prefix + ": "
-		var plain plainError
-		if errors.As(e, &plain) {
+		if _, plain := errors.AsType[plainError](e); plain {
 			lead = ""
 		}
 		for line := range strings.SplitSeq(strings.TrimRight(e.Error(), "\n"), "\n") {
@@ -87,7 +85,7 @@ func parts(err error) []error {
 	if e, ok := err.(exitError); ok { //nolint:errorlint // one layer is taken off at a time
 		return parts(e.err)
 	}
-	join, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // as above
+	join, ok := err.(interface{ Unwrap() []error })
 	if !ok || !isJoin(err, join.Unwrap()) {
 		return []error{err}
 	}

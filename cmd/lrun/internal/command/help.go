@@ -39,7 +39,7 @@ func (a *App) showApp() error {
 		}
 		for j := range g.Entries {
 			e := &g.Entries[j]
-			if len(e.Top) == 0 {
+			if len(e.Top) == 0 || e.Hidden {
 				continue
 			}
 			line := [2]string{e.Top[0], e.New(a.Env).Usage}
@@ -66,7 +66,7 @@ func (a *App) showGroup(g *Group) error {
 	fmt.Fprintf(&b, "Usage:  %s COMMAND\n\n%s\n", path, g.Usage)
 	var lines [][2]string
 	for i := range g.Entries {
-		if e := &g.Entries[i]; len(e.Sub) > 0 {
+		if e := &g.Entries[i]; len(e.Sub) > 0 && !e.Hidden {
 			lines = append(lines, [2]string{e.Sub[0], e.New(a.Env).Usage})
 		}
 	}

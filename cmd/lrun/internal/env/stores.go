@@ -9,10 +9,10 @@ import (
 )
 
 // Blobs returns the blobs of the root.
-func (e *Env) Blobs() (*blob.Store, error) { return e.opened.blobs() }
+func (e *Env) Blobs() (*blob.Store, error) { return e.blobs() }
 
 // Images returns the images of the root. Whoever changes them goes through Rootfs, which locks the root.
-func (e *Env) Images() (*image.Store, error) { return e.opened.images() }
+func (e *Env) Images() (*image.Store, error) { return e.images() }
 
 // openRoot makes sure that the root is one that this lrun understands, and returns its path.
 func (e *Env) openRoot() (string, error) {
