@@ -154,7 +154,7 @@ func TestNearest(t *testing.T) {
 		{"imges", "images"},
 		{"iamges", "images"},
 		{"imagess", "images"},
-		{"inpsect", "inspect"},
+		{"ipmort", "import"},
 		{"hsitory", "history"},
 		{"rnu", "run"},
 		{"xyz", ""},

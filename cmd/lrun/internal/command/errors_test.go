@@ -26,7 +26,7 @@ func TestReport(t *testing.T) {
 		{"nothing to show", Exit(2, nil), ""},
 		{"nil", nil, ""},
 		{"terminal control", errors.New("open \x1b]0;evil\x07: \xff"), "lrun: open \\x1b]0;evil\\a: \\xff\n"},
-		{"newline at the end", errors.New("one\n"), "lrun: one\n"},
+		{"newline at the end", Plain("one\n"), "one\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
