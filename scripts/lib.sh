@@ -14,7 +14,7 @@ if [[ -x /usr/local/go/bin/go ]]; then
 fi
 export PATH
 export CGO_ENABLED=0
-# Go must not ask git for a version: git refuses the checkout of another user, and the build with it.
+# Go must not ask git for a version, except in scripts/build: git refuses the checkout of another user.
 export GOFLAGS="-buildvcs=false -tags=urfave_cli_no_docs"
 
 die() {
