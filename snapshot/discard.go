@@ -3,25 +3,28 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/internal/tree"
 )
 
 // Discard deletes the directory id in dataDir the way a Driver has to: it is gone from there at
 // once, by a rename into the directory staging beside dataDir, and then its files are deleted. A
-// crash leaves the rest for Sweep. What is gone is no error, and what another process is deleting is
-// left to that. For the files the rules of RemoveTree hold.
+// crash leaves the rest for Sweep. What is gone is no error, and what another process is deleting is left
+// to that. It follows no symbolic link; where something is mounted it deletes nothing and returns an
+// errdefs.ErrFailedPrecondition.
 func Discard(ctx context.Context, dataDir, id string) error {
 	return reap(ctx, filepath.Join(dataDir, id), filepath.Join(filepath.Dir(dataDir), "staging", id))
 }
 
-// reap locks the directory path, moves it to aside unless that is empty, and deletes it.
+// reap locks the directory path, moves it to aside unless that is empty, and deletes it. The lock is
+// of the directory itself, so that it holds wherever that is.
 func reap(ctx context.Context, path, aside string) (err error) {
 	l, err := flock.TryExclusive(path)
-	if isGone(err) || errors.Is(err, flock.ErrBusy) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, flock.ErrBusy) {
 		return nil
 	}
 	if err != nil {
@@ -34,16 +37,5 @@ func reap(ctx context.Context, path, aside string) (err error) {
 		}
 		path = aside
 	}
-	return RemoveTree(ctx, path)
-}
-
-// RemoveTree deletes the directory path and all below it.
-func RemoveTree(ctx context.Context, path string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(path); err != nil {
-		return fmt.Errorf("remove tree %q: %w", path, err)
-	}
-	return nil
+	return tree.Remove(ctx, path)
 }

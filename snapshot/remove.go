@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -141,6 +140,3 @@ func (s *Store) sweepStaging(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-// isGone reports whether err says that a file does not exist any more.
-func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
