@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -176,10 +177,26 @@ func (s *Store) path(d digest.Digest) (string, error) {
 // Validate returns an error that is errdefs.ErrInvalidArgument unless d is a well-formed digest of
 // an algorithm that can be computed: sha256, sha384 or sha512.
 func Validate(d digest.Digest) error {
+	if isSHA256(d) {
+		return nil // as Validate below would find out, with regular expressions
+	}
 	if err := d.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	return nil
+}
+
+func isSHA256(d digest.Digest) bool {
+	hex, ok := strings.CutPrefix(string(d), "sha256:")
+	if !ok || len(hex) != 64 {
+		return false
+	}
+	for i := range len(hex) {
+		if c := hex[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }
 
 // open opens the file of blob d at path.
