@@ -76,6 +76,7 @@ func TestGlobalViolations(t *testing.T) {
 		{"made to be changed", "var m sync.Mutex", "m"},
 		{"made to be changed, by value", "var once = sync.OnceValue(func() int { return 1 })", "once"},
 		{"asserts an interface", "var _ I = &T{}", ""},
+		{"blank", "var _ I = T{}\nfunc f() { _ = h() }", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,7 +167,6 @@ func globalViolations(files []file) []string {
 			}
 		}
 	}
-	delete(globals, "_")
 	for _, f := range files {
 		for _, decl := range f.syntax.Decls {
 			fn, ok := decl.(*ast.FuncDecl)
@@ -229,6 +229,7 @@ func changed(fn *ast.FuncDecl) []string {
 		}
 		return true
 	})
+	local["_"] = true
 	return slices.DeleteFunc(names, func(name string) bool { return local[name] })
 }
 

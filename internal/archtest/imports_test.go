@@ -38,7 +38,8 @@ var rows = map[string][]string{
 	// generators
 	"runtime/seccomp/internal/gen": {},
 	// rank 4
-	"rootfs": {"internal/*", "image", "image/blob", "layer", "mount", "overlay", "snapshot"},
+	"rootfs":       {"internal/*", "image", "image/blob", "layer", "mount", "overlay", "rootfs/chain", "snapshot"},
+	"rootfs/chain": {"internal/*", "image", "image/blob", "layer", "mount", "overlay", "snapshot"},
 	// rank 6
 	"cmd/*":       {"*"},
 	"integration": {"*"},
