@@ -1,14 +1,14 @@
 package image
 
 import (
-	_ "crypto/sha256" // the algorithms of the OCI image specification, for go-digest
-	_ "crypto/sha512"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/image/blob"
 )
 
 // What Docker takes for granted in a name.
@@ -100,7 +100,7 @@ func splitSuffixes(s string) (path, tag string, d digest.Digest, err error) {
 		return path, tag, "", nil
 	}
 	d = digest.Digest(suffix)
-	if err := d.Validate(); err != nil {
+	if err := blob.Validate(d); err != nil {
 		return "", "", "", fmt.Errorf("invalid digest %q: %w", suffix, err)
 	}
 	return path, tag, d, nil
@@ -158,8 +158,8 @@ func (r Reference) WithTag(tag string) (Reference, error) {
 
 // WithDigest returns r with d as its digest. A malformed digest is errdefs.ErrInvalidArgument.
 func (r Reference) WithDigest(d digest.Digest) (Reference, error) {
-	if err := d.Validate(); err != nil {
-		return Reference{}, fmt.Errorf("name %s@%s: %w: %w", r.Familiar(), d, err, errdefs.ErrInvalidArgument)
+	if err := blob.Validate(d); err != nil {
+		return Reference{}, fmt.Errorf("name %s@%s: %w", r.Familiar(), d, err)
 	}
 	r.digest = d
 	return r, nil

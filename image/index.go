@@ -1,0 +1,179 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+)
+
+// The annotations of an entry in index.json that make it a record.
+const (
+	annotationName       = ocispec.AnnotationRefName // the full reference; absent: dangling
+	annotationContainerd = "io.containerd.image.name"
+	annotationID         = "dev.lrun.image.id"
+	annotationCreated    = "dev.lrun.image.created" // RFC 3339 with nanoseconds
+	annotationSize       = "dev.lrun.image.size"    // bytes
+	annotationRepoDigest = "dev.lrun.repo.digest"
+	annotationRepository = "dev.lrun.repo.name"
+)
+
+func (s *Store) indexPath() string { return filepath.Join(s.dir, ocispec.ImageIndexFile) }
+
+// readIndex decodes index.json into v. Open made the file: if it is gone, images are lost.
+func (s *Store) readIndex(v any) error {
+	err := atomicfile.ReadJSON(s.indexPath(), v)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
+	}
+	return err
+}
+
+// records returns the records in index.json.
+func (s *Store) records() ([]Record, error) {
+	var index struct{ Manifests []ocispec.Descriptor }
+	if err := s.readIndex(&index); err != nil {
+		return nil, err
+	}
+	records := make([]Record, 0, len(index.Manifests))
+	for _, d := range index.Manifests {
+		if r, ok := recordOf(d); ok {
+			records = append(records, r)
+		}
+	}
+	return records, nil
+}
+
+// update replaces the records in index.json by what change makes of them. All else that is in the
+// file, whole entries and members of the index, stays as it is. An error of change leaves the file alone.
+func (s *Store) update(ctx context.Context, verb string, change func([]Record) ([]Record, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.replace(change); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	return nil
+}
+
+func (s *Store) replace(change func([]Record) ([]Record, error)) error {
+	var index map[string]json.RawMessage
+	if err := s.readIndex(&index); err != nil {
+		return err
+	}
+	entries, records, err := split(index["manifests"])
+	if err == nil && index == nil {
+		err = errors.New("it is null")
+	}
+	if err != nil {
+		return fmt.Errorf("decode %q: %w: %w", s.indexPath(), errdefs.ErrDataLoss, err)
+	}
+	if records, err = change(records); err != nil {
+		return err
+	}
+	for _, r := range records {
+		data, err := json.Marshal(r.descriptor())
+		if err != nil {
+			return err
+		}
+		entries = append(entries, data)
+	}
+	if index["manifests"], err = json.Marshal(entries); err != nil {
+		return err
+	}
+	data, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(s.indexPath(), data, 0o644, atomicfile.Durable)
+}
+
+// split separates the entries of other tools from records.
+func split(manifests json.RawMessage) (others []json.RawMessage, records []Record, err error) {
+	others = []json.RawMessage{}
+	if manifests == nil {
+		return others, nil, nil
+	}
+	var all []json.RawMessage
+	if err := json.Unmarshal(manifests, &all); err != nil {
+		return nil, nil, err
+	}
+	for _, raw := range all {
+		var d ocispec.Descriptor
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return nil, nil, err
+		}
+		if r, ok := recordOf(d); ok {
+			records = append(records, r)
+		} else {
+			others = append(others, raw)
+		}
+	}
+	return others, records, nil
+}
+
+// recordOf returns the record that the entry d of an index is, or false if another tool made it.
+func recordOf(d ocispec.Descriptor) (Record, bool) {
+	id := digest.Digest(d.Annotations[annotationID])
+	if blob.Validate(id) != nil {
+		return Record{}, false
+	}
+	r := Record{
+		Image: id, RepoDigest: digest.Digest(d.Annotations[annotationRepoDigest]),
+		Repository: d.Annotations[annotationRepository],
+	}
+	if name := d.Annotations[annotationName]; name != "" {
+		ref, err := ParseReference(name)
+		if err != nil {
+			return Record{}, false
+		}
+		r.Ref = ref.WithDefaultTag()
+	}
+	// A time or a size that another tool spoiled is not worth losing the image for.
+	r.Created, _ = time.Parse(time.RFC3339Nano, d.Annotations[annotationCreated])
+	r.Size, _ = strconv.ParseInt(d.Annotations[annotationSize], 10, 64)
+	for _, a := range []string{
+		annotationName, annotationContainerd, annotationID, annotationCreated, annotationSize, annotationRepoDigest, annotationRepository,
+	} {
+		delete(d.Annotations, a)
+	}
+	if len(d.Annotations) == 0 {
+		d.Annotations = nil
+	}
+	r.Manifest = d
+	return r, true
+}
+
+// descriptor is the inverse of recordOf.
+func (r Record) descriptor() ocispec.Descriptor {
+	d := r.Manifest
+	d.Annotations = map[string]string{
+		annotationID:      r.Image.String(),
+		annotationCreated: r.Created.UTC().Format(time.RFC3339Nano),
+		annotationSize:    strconv.FormatInt(r.Size, 10),
+	}
+	maps.Copy(d.Annotations, r.Manifest.Annotations)
+	for annotation, value := range map[string]string{
+		annotationName: r.Ref.String(), annotationContainerd: r.Ref.String(),
+		annotationRepoDigest: r.RepoDigest.String(), annotationRepository: r.Repository,
+	} {
+		if value != "" {
+			d.Annotations[annotation] = value
+		} else {
+			delete(d.Annotations, annotation)
+		}
+	}
+	return d
+}
