@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
+	"golang.org/x/sys/unix"
 )
 
 // Finish is called after Wait: it frees what the container had while it ran and records how it ended.
@@ -39,6 +42,31 @@ func (s *Store) Kill(id string) error {
 		return err
 	}
 	return group.Kill()
+}
+
+// Signal sends a signal to the first process of the container id, never to another that has its number
+// by now. A container that does not run is errdefs.ErrFailedPrecondition.
+func (s *Store) Signal(id string, signal syscall.Signal) error {
+	st, err := s.State(id)
+	if err != nil {
+		return err
+	}
+	notRunning := fmt.Errorf("container %s is not running: %w", short(id), errdefs.ErrFailedPrecondition)
+	if st.Status != Running {
+		return notRunning
+	}
+	fd, err := unix.PidfdOpen(st.Pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return notRunning
+	}
+	if err != nil {
+		return fmt.Errorf("open process %d: %w", st.Pid, err)
+	}
+	defer unix.Close(fd) //nolint:errcheck // a reference to a process
+	if !alive(st) {      // the descriptor may be of a process that took the number before it was opened
+		return notRunning
+	}
+	return unix.PidfdSendSignal(fd, signal, nil, 0)
 }
 
 // Delete removes the record, the name and the directories of a container that does not run. release is

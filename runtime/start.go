@@ -14,6 +14,7 @@ import (
 	"github.com/lrun-dev/lrun/runtime/seccomp"
 	"github.com/lrun-dev/lrun/runtime/spec"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // Network joins a container's network namespace to what it may reach.
@@ -30,6 +31,7 @@ type StartOptions struct {
 	Network Network  // nil: nothing to attach
 	// DieWithParent ties the container's life to the calling thread, which must be locked.
 	DieWithParent bool
+	Size          *unix.Winsize // of the container's terminal, if it has one; nil: the kernel's default
 }
 
 // Active is a running container, in the hands of the process that started it.
@@ -89,7 +91,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	}
 	request := launch.Request{
 		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID), Group: a.group,
-		Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent,
+		Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
 	}
 	if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
 		return err

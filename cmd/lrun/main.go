@@ -3,25 +3,37 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/image"
+	"github.com/lrun-dev/lrun/cmd/lrun/inspect"
+	"github.com/lrun-dev/lrun/cmd/lrun/container"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/system"
+	"github.com/lrun-dev/lrun/runtime/launch"
 )
 
 func main() {
+	if filepath.Base(os.Args[0]) == launch.InitName {
+		os.Exit(launch.Init(os.Args[1:]))
+	}
 	os.Exit(app(env.New()).Main(context.Background(), os.Args))
 }
 
 // app is lrun's command line. Its groups are the one table of all commands.
 func app(e *env.Env) *command.App {
+	e.Containers = container.Use{Env: e}
 	return &command.App{
 		Name:    "lrun",
 		Usage:   "run containers from image layers on overlayfs, without a daemon",
 		Version: system.Banner,
 		Env:     e,
 		Groups: []command.Group{
+			image.Group(),
+			container.Group(),
 			system.Group(),
+			inspect.Group(image.Inspector),
 		},
 		Refused:      refused(),
 		RefusedFlags: refusedFlags(),

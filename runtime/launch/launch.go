@@ -36,6 +36,8 @@ type Request struct {
 	Init bool
 	// Interactive gives the process an open standard input; otherwise it reads end of file.
 	Interactive bool
+	// Size is the first size of the process's terminal; nil leaves the kernel's.
+	Size *unix.Winsize
 	// DieWithParent kills the container when the thread that called Start ends.
 	DieWithParent bool
 	// Network is called with the process id once the namespaces exist and before anything runs in them.

@@ -48,7 +48,7 @@ func (s *streams) openPipes(interactive bool) (err error) {
 }
 
 // openTerminal opens a new terminal of the container's devpts, by the mount's descriptor.
-func (s *streams) openTerminal(devpts *os.File) error {
+func (s *streams) openTerminal(devpts *os.File, size *unix.Winsize) error {
 	fd, err := unix.Openat(int(devpts.Fd()), "ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return fmt.Errorf("open terminal: %w", err)
@@ -56,6 +56,11 @@ func (s *streams) openTerminal(devpts *os.File) error {
 	s.console = os.NewFile(uintptr(fd), "/dev/ptmx")
 	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
 		return fmt.Errorf("unlock terminal: %w", err)
+	}
+	if size != nil {
+		if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, size); err != nil {
+			return fmt.Errorf("set the terminal's size: %w", err)
+		}
 	}
 	other, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
 	if errno != 0 {

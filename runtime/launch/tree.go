@@ -81,7 +81,7 @@ func (p *planner) devpts(m specs.Mount) error {
 	if !p.request.Spec.Process.Terminal {
 		return nil
 	}
-	if err := p.streams.openTerminal(fs); err != nil {
+	if err := p.streams.openTerminal(fs, p.request.Size); err != nil {
 		return err
 	}
 	p.do(stage.Step{

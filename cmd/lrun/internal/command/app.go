@@ -189,7 +189,7 @@ func (a *App) unknown(words []string, wrong int, candidates []string) error {
 // call runs the command of a form with the flags read so far and the arguments after its name.
 func (a *App) call(ctx context.Context, f form, global, args []string) error {
 	cmd := f.entry.New(a.Env)
-	read, err := specsOf(cmd.Flags).read(args, f.entry.FlagsFirst)
+	read, err := f.entry.read(specsOf(cmd.Flags), args)
 	if err != nil {
 		return Exit(125, fmt.Errorf("%w; see '%s --help'", err, f.path()))
 	}

@@ -38,6 +38,9 @@ type Entry struct {
 	Fail int
 	// Common lists the command among the common ones in `lrun --help`.
 	Common bool
+	// RefusedFlags says of flags that people know from Docker and the command has not what to do instead, keyed by
+	// each spelling without dashes. Nil: none.
+	RefusedFlags func() map[string]string
 	// Hidden keeps the command out of help and documentation: lrun calls it itself.
 	Hidden bool
 }

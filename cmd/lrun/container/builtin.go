@@ -1,0 +1,93 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/layer"
+	"github.com/lrun-dev/lrun/runtime"
+)
+
+// runBuiltin runs an image that lrun makes of itself, and tells afterwards what has become of its layers.
+func runBuiltin(ctx context.Context, e *env.Env, o *createOptions, args []string, signals *signals) error {
+	im, err := makeBuiltin(ctx, e, args[0])
+	if err != nil {
+		return err
+	}
+	c, claim, err := makeContainer(ctx, e, o, im, args)
+	if err != nil {
+		return err
+	}
+	outcome, err := hashLowers(ctx, e, im)
+	if err != nil {
+		return errors.Join(err, claim.Close())
+	}
+	if outcome.Written, err = writtenPath(ctx, e, c); err != nil {
+		return errors.Join(err, claim.Close())
+	}
+	if !c.Remove {
+		outcome.Container = c.Name
+	}
+	if err := runToEnd(ctx, e, c, claim, signals); err != nil || len(args) > 1 {
+		return err
+	}
+	for i := range outcome.Lowers {
+		if outcome.Lowers[i].After, err = layer.TreeDigest(ctx, outcome.Lowers[i].Path); err != nil {
+			return err
+		}
+	}
+	return builtin.Report(e.Out, outcome)
+}
+
+// makeBuiltin makes the layers of a built-in image, which are made once for each build of lrun.
+func makeBuiltin(ctx context.Context, e *env.Env, name string) (image.Image, error) {
+	exe, err := executable()
+	if err != nil {
+		return image.Image{}, err
+	}
+	defer exe.Close() //nolint:errcheck // only read
+	im, layers, err := builtin.Image(ctx, name, exe)
+	if err != nil {
+		return im, err
+	}
+	roots, err := e.Rootfs()
+	if err != nil {
+		return im, err
+	}
+	return im, roots.AddLayers(ctx, name, im, layers)
+}
+
+// hashLowers hashes each layer of the image as it lies on disk, bottom first.
+func hashLowers(ctx context.Context, e *env.Env, im image.Image) (builtin.Outcome, error) {
+	var outcome builtin.Outcome
+	roots, err := e.Rootfs()
+	if err != nil {
+		return outcome, err
+	}
+	for _, chain := range im.ChainIDs() {
+		dir, err := roots.Snapshots.Path(ctx, chain.String())
+		if err != nil {
+			return outcome, err
+		}
+		before, err := layer.TreeDigest(ctx, dir)
+		if err != nil {
+			return outcome, err
+		}
+		outcome.Lowers = append(outcome.Lowers, builtin.Lower{Path: dir, Before: before})
+	}
+	return outcome, nil
+}
+
+// writtenPath is where the file that the program writes lies on the host.
+func writtenPath(ctx context.Context, e *env.Env, c runtime.Container) (string, error) {
+	roots, err := e.Rootfs()
+	if err != nil {
+		return "", err
+	}
+	dir, err := roots.Snapshots.Path(ctx, c.ID)
+	return filepath.Join(dir, builtin.WrittenPath), err
+}

@@ -1,0 +1,85 @@
+// Package container holds the commands that make, run, list and remove containers.
+package container
+
+import (
+	"context"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/runtime"
+	"github.com/opencontainers/go-digest"
+)
+
+// Group is the table of the commands about containers.
+func Group() command.Group {
+	one := func(name string) []string { return []string{name} }
+	return command.Group{
+		Name:  "container",
+		Usage: "manage containers",
+		Entries: []command.Entry{
+			{
+				Top: one("run"), Sub: one("run"), New: runCommand, Args: command.AtLeast(1), FlagsFirst: true, OwnSignals: true,
+				Fail: 125, Common: true, RefusedFlags: refusedRunFlags,
+			},
+			{
+				Top: one("create"), Sub: one("create"), New: createCommand, Args: command.AtLeast(1), FlagsFirst: true, Fail: 125,
+				Common: true, RefusedFlags: refusedRunFlags,
+			},
+			{Top: one("start"), Sub: one("start"), New: startCommand, Args: command.Exactly(1), OwnSignals: true, Common: true},
+			{Top: one("ps"), Sub: []string{"ls", "list", "ps"}, New: listCommand, Common: true},
+			{Top: one("kill"), Sub: one("kill"), New: killCommand, Args: command.AtLeast(1)},
+			{Top: one("rm"), Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
+			{Top: one("export"), Sub: one("export"), New: exportCommand, Args: command.Exactly(1)},
+			{Top: one(builtin.Command), New: helloCommand, Hidden: true},
+			{Sub: one("inspect"), New: inspectCommand, Args: command.AtLeast(1)},
+		},
+	}
+}
+
+// Use is what commands about images ask of containers: env.Containers.
+type Use struct{ Env *env.Env }
+
+var _ env.Containers = Use{}
+
+// ImageUse implements env.Containers.
+func (u Use) ImageUse(context.Context) (func(digest.Digest) (string, bool), error) {
+	store := containers(u.Env)
+	list, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	return func(id digest.Digest) (string, bool) {
+		user := ""
+		for _, c := range list {
+			if c.ImageID != id.String() {
+				continue
+			}
+			user = c.ID
+			if st, err := store.State(c.ID); err == nil && st.Status == runtime.Running {
+				return user, true
+			}
+		}
+		return user, false
+	}, nil
+}
+
+// Count implements env.Containers.
+func (u Use) Count(context.Context) (map[string]int, error) {
+	store := containers(u.Env)
+	list, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{}
+	for _, c := range list {
+		st, err := store.State(c.ID)
+		if err != nil {
+			return nil, err
+		}
+		counts[string(st.Status)]++
+	}
+	return counts, nil
+}
+
+func containers(e *env.Env) *runtime.Store { return runtime.Open(e.Root(), e.State()) }

@@ -1,0 +1,150 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/volume"
+	"github.com/urfave/cli/v2"
+)
+
+func createCommand(e *env.Env) *cli.Command {
+	o := &createOptions{}
+	return &cli.Command{
+		Usage:     "make a container and leave it for start",
+		ArgsUsage: "IMAGE [COMMAND] [ARGUMENT...]",
+		Flags:     o.flags(e),
+		Action: func(c *cli.Context) error {
+			o.entrypointSet = c.IsSet("entrypoint")
+			return runCreate(c.Context, e, o, c.Args().Slice())
+		},
+	}
+}
+
+func runCreate(ctx context.Context, e *env.Env, o *createOptions, args []string) error {
+	if err := sweep(ctx, e); err != nil {
+		return err
+	}
+	im, err := findImage(ctx, e, args[0])
+	if err != nil {
+		return err
+	}
+	c, claim, err := makeContainer(ctx, e, o, im, args)
+	if err != nil {
+		return err
+	}
+	if err := claim.Close(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(e.Out, c.ID)
+	return err
+}
+
+// findImage resolves a name to an image and, of a built-in one, makes sure of its layers.
+func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error) {
+	images, err := e.Images()
+	if err != nil {
+		return image.Image{}, err
+	}
+	rec, err := images.Resolve(ctx, name)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return image.Image{}, fmt.Errorf("image %q is not here; 'lrun images' lists those that are, 'lrun load -i FILE' brings one: %w", name, errdefs.ErrNotFound)
+	}
+	if err != nil {
+		return image.Image{}, err
+	}
+	return images.Load(ctx, rec)
+}
+
+// makeContainer makes a container with its root, its volumes and its record. The claim is the caller's.
+// If anything fails, all of it is taken back.
+func makeContainer(ctx context.Context, e *env.Env, o *createOptions, im image.Image, args []string) (runtime.Container, *runtime.Claim, error) {
+	c, err := describe(o, im, args)
+	if err != nil {
+		return c, nil, err
+	}
+	store := containers(e)
+	if c.Name == "" {
+		c.Name = store.RandomName()
+	}
+	if err := reserveIDFile(o.cidfile, c.ID); err != nil {
+		return c, nil, err
+	}
+	claim, err := store.Claim(c.ID)
+	if err != nil {
+		return c, nil, err
+	}
+	if err := fill(ctx, e, &c, im, claim); err != nil {
+		errs := []error{err, store.Delete(context.WithoutCancel(ctx), c.ID, releaser(e)), claim.Close()}
+		if o.cidfile != "" {
+			errs = append(errs, os.Remove(o.cidfile))
+		}
+		return c, nil, errors.Join(errs...)
+	}
+	return c, claim, nil
+}
+
+func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image, claim *runtime.Claim) error {
+	roots, err := e.Rootfs()
+	if err != nil {
+		return err
+	}
+	driver, err := e.Driver()
+	if err != nil {
+		return err
+	}
+	c.Driver = driver.Name
+	if _, err := roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove}); err != nil {
+		return err
+	}
+	if err := fillVolumes(ctx, e, c); err != nil {
+		return err
+	}
+	return containers(e).Create(claim, *c)
+}
+
+// reserveIDFile writes the id before anything is made, so that a file that exists stops the container.
+func reserveIDFile(path, id string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // an id is no secret
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("--cidfile %s: the file exists; its container may still be there: remove it or name another: %w", path, errdefs.ErrAlreadyExists)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(id)
+	return errors.Join(err, f.Close())
+}
+
+func volumes(e *env.Env) *volume.Store { return volume.Open(filepath.Join(e.Root(), "volumes")) }
+
+// releaser frees what a container has outside the runtime: its root and its volumes.
+func releaser(e *env.Env) func(context.Context, string) error {
+	return func(ctx context.Context, id string) error {
+		released := e.EachRootfs(func(roots *rootfs.Store) error { return roots.Release(ctx, id) })
+		return errors.Join(released, volumes(e).RemoveOf(id))
+	}
+}
+
+// sweep puts right what killed processes left. It is quick when nothing is left.
+func sweep(ctx context.Context, e *env.Env) error {
+	if err := e.Privileged(); err != nil {
+		return err
+	}
+	if err := containers(e).Sweep(ctx, releaser(e)); err != nil {
+		return fmt.Errorf("put right what a killed lrun left: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package container
+
+import (
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/urfave/cli/v2"
+)
+
+// createOptions are the flags that run and create share.
+type createOptions struct {
+	name, hostname, user, workdir, platform, network, runtime, cidfile string
+	entrypoint                                                         string
+	entrypointSet                                                      bool
+
+	remove, interactive, terminal, readOnly, privileged, init bool
+
+	env, envFiles, volumes, tmpfs, capAdd, capDrop, labels, labelFiles cli.StringSlice
+
+	memory, cpus string
+	pids         int64
+}
+
+func (o *createOptions) flags(_ *env.Env) []cli.Flag {
+	return append(o.contentFlags(), o.limitFlags()...)
+}
+
+func (o *createOptions) contentFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "rm", Usage: "remove the container when its program ends", Destination: &o.remove},
+		&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on to the program", Destination: &o.interactive},
+		&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the program a terminal", Destination: &o.terminal},
+		&cli.StringFlag{Name: "name", Usage: "call the container `NAME`", DefaultText: "two random words", Destination: &o.name},
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "set `NAME=VALUE`; a NAME alone takes lrun's own value", Destination: &o.env},
+		&cli.StringSliceFlag{Name: "env-file", Usage: "set what `FILE` says, one NAME=VALUE or NAME a line", Destination: &o.envFiles},
+		&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "start in `DIR` inside the container, made if it is missing", DefaultText: "the image's", Destination: &o.workdir},
+		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "run as `USER[:GROUP]`, names of the image or numbers", DefaultText: "the image's", Destination: &o.user},
+		&cli.StringFlag{Name: "entrypoint", Usage: "run `PROGRAM` in place of the image's entrypoint and command", DefaultText: "the image's", Destination: &o.entrypoint},
+		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "show the host's directory or file SRC at DST: `SRC:DST[:ro]`; DST alone is a fresh volume", Destination: &o.volumes},
+		&cli.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty tmpfs at `DST[:OPTIONS]`", Destination: &o.tmpfs},
+		&cli.BoolFlag{Name: "read-only", Usage: "make the root file system read-only", Destination: &o.readOnly},
+		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "label the container with `NAME[=VALUE]`", Destination: &o.labels},
+		&cli.StringSliceFlag{Name: "label-file", Usage: "label it with what `FILE` says, one NAME[=VALUE] a line", Destination: &o.labelFiles},
+		&cli.StringFlag{Name: "platform", Usage: "refuse an image that is not for `OS/ARCH[/VARIANT]`", DefaultText: "this machine's", Destination: &o.platform},
+		&cli.StringFlag{Name: "cidfile", Usage: "write the container's id to `FILE`, which must not exist", Destination: &o.cidfile},
+	}
+}
+
+func (o *createOptions) limitFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "hostname", Aliases: []string{"h"}, Usage: "call the container's host `NAME`", DefaultText: "the beginning of its id", Destination: &o.hostname},
+		&cli.StringFlag{Name: "network", Aliases: []string{"net"}, Usage: "`MODE` none (a loopback interface only) or host", Value: "none", Destination: &o.network},
+		&cli.StringSliceFlag{Name: "cap-add", Usage: "give `CAPABILITY`, or ALL", Destination: &o.capAdd},
+		&cli.StringSliceFlag{Name: "cap-drop", Usage: "take `CAPABILITY`, or ALL, away", Destination: &o.capDrop},
+		&cli.BoolFlag{Name: "privileged", Usage: "give all capabilities and devices, and no seccomp filter: as powerful as root on the host", Destination: &o.privileged},
+		&cli.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "limit memory to `BYTES`, with a unit like 512m or 2g", DefaultText: "no limit", Destination: &o.memory},
+		&cli.StringFlag{Name: "cpus", Usage: "limit to `NUMBER` CPUs, such as 1.5", DefaultText: "no limit", Destination: &o.cpus},
+		&cli.Int64Flag{Name: "pids-limit", Usage: "limit to `NUMBER` processes and threads; -1 is no limit", DefaultText: "no limit", Destination: &o.pids},
+		&cli.BoolFlag{Name: "init", Usage: "run an init that reaps orphans and forwards signals to the program", Destination: &o.init},
+		&cli.StringFlag{Name: "runtime", Usage: "run it with the OCI runtime `PROGRAM`, such as runc", DefaultText: "built in", Destination: &o.runtime},
+	}
+}

@@ -1,0 +1,209 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
+	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/runtime"
+	"github.com/urfave/cli/v2"
+)
+
+type inspectOptions struct{ format string }
+
+func inspectCommand(e *env.Env) *cli.Command {
+	var o inspectOptions
+	return &cli.Command{
+		Usage:     "show all that is known of containers, as JSON",
+		ArgsUsage: "CONTAINER...",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "show 'json' or what a Go `TEMPLATE` makes of each", Destination: &o.format},
+		},
+		Action: func(c *cli.Context) error { return runInspect(c.Context, e, o, c.Args().Slice()) },
+	}
+}
+
+func runInspect(ctx context.Context, e *env.Env, o inspectOptions, names []string) error {
+	if err := e.Privileged(); err != nil {
+		return err
+	}
+	var objects []any
+	var errs []error
+	for _, name := range names {
+		object, err := Inspect(ctx, e, name)
+		switch {
+		case errors.Is(err, errdefs.ErrNotFound):
+			errs = append(errs, command.Plain("Error: No such container: "+name))
+		case err != nil:
+			errs = append(errs, err)
+		default:
+			objects = append(objects, object)
+		}
+	}
+	return errors.Join(append([]error{format.Inspect(e.Out, o.format, objects)}, errs...)...)
+}
+
+// Inspection is what `inspect` shows of a container, with Docker's names where Docker has them.
+type Inspection struct {
+	ID              string `json:"Id"`
+	Created         time.Time
+	Path            string
+	Args            []string
+	State           inspectedState
+	Image           string
+	Name            string
+	Driver          string
+	Platform        string
+	HostnamePath    string
+	HostsPath       string
+	ResolvConfPath  string
+	GraphDriver     graphDriver
+	HostConfig      hostConfig
+	Mounts          []mountPoint
+	Config          inspectedConfig
+	NetworkSettings networkSettings
+}
+
+type inspectedState struct {
+	Status     runtime.Status
+	Running    bool
+	OOMKilled  bool
+	Pid        int
+	ExitCode   int
+	Error      string
+	StartedAt  time.Time
+	FinishedAt time.Time
+}
+
+// graphDriver says where the layers lie: for overlayfs the directories as they are mounted.
+type graphDriver struct {
+	Name string
+	Data map[string]string
+}
+
+type hostConfig struct {
+	AutoRemove     bool
+	NetworkMode    string
+	Privileged     bool
+	ReadonlyRootfs bool
+	CapAdd         []string
+	CapDrop        []string
+	Memory         int64
+	NanoCpus       int64
+	PidsLimit      int64
+	Init           bool
+	Runtime        string
+}
+
+type mountPoint struct {
+	Type        string
+	Name        string `json:",omitempty"`
+	Source      string
+	Destination string
+	RW          bool
+	Options     []string `json:",omitempty"`
+}
+
+type inspectedConfig struct {
+	Hostname   string
+	User       string
+	Tty        bool
+	OpenStdin  bool
+	Env        []string
+	Cmd        []string
+	Image      string
+	WorkingDir string
+	StopSignal string `json:",omitempty"`
+	Labels     map[string]string
+}
+
+type networkSettings struct{ Networks map[string]struct{} }
+
+// Inspect returns what is known of one container, found by name or id.
+func Inspect(ctx context.Context, e *env.Env, name string) (Inspection, error) {
+	store := containers(e)
+	c, err := store.Resolve(name)
+	if err != nil {
+		return Inspection{}, err
+	}
+	st, err := store.State(c.ID)
+	if err != nil {
+		return Inspection{}, err
+	}
+	v := Inspection{
+		ID: c.ID, Created: c.Created, Path: c.Settings.Args[0], Args: c.Settings.Args[1:], Image: c.ImageID, Name: "/" + c.Name,
+		Driver: c.Driver, Platform: "linux", HostnamePath: store.Dir(c.ID) + "/hostname", HostsPath: store.Dir(c.ID) + "/hosts",
+		ResolvConfPath: store.Dir(c.ID) + "/resolv.conf",
+		State: inspectedState{
+			Status: st.Status, Running: st.Status == runtime.Running, OOMKilled: st.OOMKilled, Pid: st.Pid, ExitCode: st.ExitCode,
+			Error: st.Error, StartedAt: st.StartedAt, FinishedAt: st.FinishedAt,
+		},
+		HostConfig:      hostConfigOf(c),
+		Config:          configOf(c),
+		NetworkSettings: networkSettings{map[string]struct{}{c.Network: {}}},
+	}
+	for _, m := range c.Settings.Mounts {
+		v.Mounts = append(v.Mounts, mountPoint{
+			Type: m.Type, Name: m.Name, Source: m.Source, Destination: m.Target, RW: !m.ReadOnly, Options: m.Options,
+		})
+	}
+	v.GraphDriver, err = graphOf(ctx, e, c)
+	return v, err
+}
+
+func hostConfigOf(c runtime.Container) hostConfig {
+	s := c.Settings
+	name := c.Runtime
+	if name == "" {
+		name = "built in"
+	}
+	return hostConfig{
+		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
+		CapDrop: s.CapDrop, Memory: s.Limits.Memory, NanoCpus: s.Limits.NanoCPUs, PidsLimit: s.Limits.Pids, Init: s.Init, Runtime: name,
+	}
+}
+
+func configOf(c runtime.Container) inspectedConfig {
+	s := c.Settings
+	return inspectedConfig{
+		Hostname: s.Hostname, User: s.User, Tty: s.Terminal, OpenStdin: c.Interactive, Env: s.Env, Cmd: s.Args, Image: c.Image,
+		WorkingDir: s.Cwd, StopSignal: s.StopSignal, Labels: c.Labels,
+	}
+}
+
+// graphOf says where the container's layers lie. A root that is gone is said so, not an error: the
+// rest is worth seeing.
+func graphOf(ctx context.Context, e *env.Env, c runtime.Container) (graphDriver, error) {
+	g := graphDriver{Name: c.Driver, Data: map[string]string{}}
+	mounts, err := mountsOf(ctx, e, c)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		g.Data["Error"] = fmt.Sprintf("the container's root is gone: %v", err)
+		return g, nil
+	}
+	if err != nil {
+		return g, err
+	}
+	for _, m := range mounts {
+		describeMount(g.Data, m)
+	}
+	return g, nil
+}
+
+func describeMount(data map[string]string, m mount.Mount) {
+	if m.Type == "bind" {
+		data["Dir"] = m.Source
+	}
+	names := map[string]string{"lowerdir": "LowerDir", "lowerdir+": "LowerDir", "upperdir": "UpperDir", "workdir": "WorkDir"}
+	for _, o := range m.Options {
+		if name := names[o.Key]; name != "" {
+			data[name] = strings.Join(o.Dirs, ":")
+		}
+	}
+}

@@ -1,0 +1,80 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/runtime"
+	"github.com/urfave/cli/v2"
+)
+
+type removeOptions struct{ force, volumes bool }
+
+func removeCommand(e *env.Env) *cli.Command {
+	var o removeOptions
+	return &cli.Command{
+		Usage:     "remove containers, with all that they wrote",
+		ArgsUsage: "CONTAINER...",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill a running container first, and do not mind one that is not there", Destination: &o.force},
+			&cli.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove its anonymous volumes too, which lrun does in any case", Destination: &o.volumes},
+		},
+		Action: func(c *cli.Context) error { return runRemove(c.Context, e, o, c.Args().Slice()) },
+	}
+}
+
+func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string) error {
+	if err := sweep(ctx, e); err != nil {
+		return err
+	}
+	err := forEach(e, names, func(name string, c runtime.Container) error {
+		return removeOne(ctx, e, o, name, c)
+	})
+	if o.force {
+		err = withoutClass(err, errdefs.ErrNotFound)
+	}
+	return err
+}
+
+func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c runtime.Container) error {
+	store := containers(e)
+	st, err := store.State(c.ID)
+	if err != nil {
+		return err
+	}
+	if st.Status == runtime.Running {
+		if !o.force {
+			return fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition)
+		}
+		if err := store.Kill(c.ID); err != nil {
+			return err
+		}
+	}
+	// Whoever ran it sees its end, and lets go of the claim.
+	claim, err := store.Claim(c.ID)
+	if err != nil {
+		return err
+	}
+	return errors.Join(store.Delete(ctx, c.ID, releaser(e)), claim.Close())
+}
+
+// withoutClass drops the errors of a class out of joined ones.
+func withoutClass(err, class error) error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the join itself is taken apart
+	if !ok {
+		if errors.Is(err, class) {
+			return nil
+		}
+		return err
+	}
+	var kept []error
+	for _, e := range joined.Unwrap() {
+		if !errors.Is(e, class) {
+			kept = append(kept, e)
+		}
+	}
+	return errors.Join(kept...)
+}

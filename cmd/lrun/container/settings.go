@@ -1,0 +1,188 @@
+package container
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/go-units"
+	"github.com/lrun-dev/lrun/image"
+	lruntime "github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/spec"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// minMemory is Docker's: below it no program starts.
+const minMemory = 6 << 20
+
+// describe makes the record of a new container from the flags, the image's config and the arguments.
+// It changes nothing on disk.
+func describe(o *createOptions, im image.Image, args []string) (lruntime.Container, error) {
+	id := lruntime.NewID()
+	c := lruntime.Container{
+		ID: id, Name: o.name, Created: time.Now().UTC(), Image: args[0], ImageID: im.ID.String(),
+		Remove: o.remove, Interactive: o.interactive, Network: o.network, Runtime: o.runtime,
+	}
+	if c.Name != "" {
+		if err := lruntime.CheckName(c.Name); err != nil {
+			return c, err
+		}
+	}
+	if err := checkPlatform(o.platform, im.Config.Platform); err != nil {
+		return c, err
+	}
+	var err error
+	if c.Labels, err = labels(o, im.Config.Config.Labels); err != nil {
+		return c, err
+	}
+	c.Settings, err = settings(o, im.Config.Config, args, id)
+	return c, err
+}
+
+// checkPlatform refuses what this machine cannot execute, before anything is made of it.
+func checkPlatform(asked string, of ocispec.Platform) error {
+	want := image.HostPlatform()
+	if asked != "" {
+		var err error
+		if want, err = image.ParsePlatform(asked); err != nil {
+			return err
+		}
+		if of.OS != want.OS || of.Architecture != want.Architecture || want.Variant != "" && of.Variant != want.Variant {
+			return fmt.Errorf("the image is for %s, not for %s; load it again with --platform %s: %w", platformName(of), asked, asked, errdefs.ErrInvalidArgument)
+		}
+	}
+	if of.OS != "" && of.OS != runtime.GOOS || of.Architecture != "" && !executes(of.Architecture) {
+		return fmt.Errorf("the image is for %s and this machine is %s/%s; load the image for this machine with --platform %[2]s/%[3]s: %w",
+			platformName(of), runtime.GOOS, runtime.GOARCH, errdefs.ErrNotImplemented)
+	}
+	return nil
+}
+
+// executes tells whether programs for an architecture run here: its own, and i386 on amd64.
+func executes(architecture string) bool {
+	return architecture == runtime.GOARCH || architecture == "386" && runtime.GOARCH == "amd64"
+}
+
+func platformName(p ocispec.Platform) string {
+	return path.Join(p.OS, p.Architecture, p.Variant)
+}
+
+func settings(o *createOptions, c ocispec.ImageConfig, args []string, id string) (spec.Settings, error) {
+	s := spec.Settings{
+		Args: program(o, c, args[1:]), Cwd: first(o.workdir, c.WorkingDir), User: first(o.user, c.User), Hostname: o.hostname,
+		StopSignal: c.StopSignal, Terminal: o.terminal, Init: o.init, ReadOnly: o.readOnly, Privileged: o.privileged,
+		CapAdd: o.capAdd.Value(), CapDrop: o.capDrop.Value(),
+	}
+	if len(s.Args) == 0 || s.Args[0] == "" {
+		return s, fmt.Errorf("no command: the image names none, so give one after the image: %w", errdefs.ErrInvalidArgument)
+	}
+	if s.Cwd != "" && !path.IsAbs(s.Cwd) {
+		return s, fmt.Errorf("working directory %q: give an absolute path inside the container: %w", s.Cwd, errdefs.ErrInvalidArgument)
+	}
+	if err := network(o.network, &s, id); err != nil {
+		return s, err
+	}
+	own, err := environment(o)
+	if err != nil {
+		return s, err
+	}
+	s.Env = spec.MergeEnv(c.Env, own)
+	if s.Mounts, err = userMounts(o, c.Volumes); err != nil {
+		return s, err
+	}
+	s.Limits, err = limits(o)
+	return s, err
+}
+
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// program follows Docker: an entrypoint of the user's own takes the image's command away as well.
+func program(o *createOptions, c ocispec.ImageConfig, command []string) []string {
+	entrypoint, cmd := c.Entrypoint, c.Cmd
+	if o.entrypointSet {
+		entrypoint, cmd = nil, nil
+		if o.entrypoint != "" {
+			entrypoint = []string{o.entrypoint}
+		}
+	}
+	if len(command) > 0 {
+		cmd = command
+	}
+	return append(append([]string(nil), entrypoint...), cmd...)
+}
+
+func network(mode string, s *spec.Settings, id string) error {
+	switch mode {
+	case "none":
+		s.Hostname = first(s.Hostname, id[:12])
+	case "host":
+		s.HostNetwork = true
+		name, err := os.Hostname()
+		if err != nil {
+			return err
+		}
+		s.Hostname = first(s.Hostname, name)
+	default:
+		return fmt.Errorf("network %q: only none and host are there yet: %w", mode, errdefs.ErrNotImplemented)
+	}
+	if len(s.Hostname) > 63 || strings.ContainsAny(s.Hostname, " \n\t/") {
+		return fmt.Errorf("host name %q: at most 63 letters, digits and '-': %w", s.Hostname, errdefs.ErrInvalidArgument)
+	}
+	return nil
+}
+
+func limits(o *createOptions) (spec.Limits, error) {
+	var l spec.Limits
+	if o.memory != "" {
+		bytes, err := units.RAMInBytes(o.memory)
+		if err != nil {
+			return l, fmt.Errorf("--memory %q: give a number with a unit b, k, m or g: %w", o.memory, errdefs.ErrInvalidArgument)
+		}
+		if bytes != 0 && bytes < minMemory {
+			return l, fmt.Errorf("--memory %q: the least is 6m: %w", o.memory, errdefs.ErrInvalidArgument)
+		}
+		l.Memory = bytes
+	}
+	if o.cpus != "" {
+		nano, err := nanoCPUs(o.cpus)
+		if err != nil {
+			return l, err
+		}
+		l.NanoCPUs = nano
+	}
+	if o.pids > 0 {
+		l.Pids = o.pids
+	}
+	return l, nil
+}
+
+// nanoCPUs reads a decimal number of CPUs exactly: 1.5 is 1,500,000,000.
+func nanoCPUs(s string) (int64, error) {
+	invalid := fmt.Errorf("--cpus %q: give a number between 0.01 and %d, the CPUs of this machine: %w", s, runtime.NumCPU(), errdefs.ErrInvalidArgument)
+	whole, fraction, _ := strings.Cut(s, ".")
+	if len(whole) > 6 || len(fraction) > 9 || whole+fraction == "" {
+		return 0, invalid
+	}
+	var nano int64
+	for _, r := range whole + fraction + strings.Repeat("0", 9-len(fraction)) {
+		if r < '0' || r > '9' {
+			return 0, invalid
+		}
+		nano = nano*10 + int64(r-'0')
+	}
+	if nano != 0 && nano < 1e7 || nano > int64(runtime.NumCPU())*1e9 {
+		return 0, invalid
+	}
+	return nano, nil
+}
