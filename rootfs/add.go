@@ -1,0 +1,170 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// Add unpacks the images of candidates, whose blobs are in the ingest in (or in the store already),
+// and then makes them appear with their names, blobs and layers, all at once. It returns their
+// records as stored: one for each name, and one without a name for a candidate that has none.
+//
+// It unpacks only the layers that this driver has not; several processes that add the same layer at
+// once unpack it once. Every layer is verified against its DiffID; a layer that differs is
+// errdefs.ErrDataLoss. After an error, or when ctx is done, nothing of the images is in the store;
+// after a kill nothing will be once Sweep has run. The caller closes in. progress, which may be nil,
+// is called from several goroutines, one at a time.
+func (s *Store) Add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, progress func(Event)) ([]image.Record, error) {
+	var records []image.Record
+	t := chain.Task{
+		Progress: progress, Sync: in.Sync, Retract: s.retract,
+		Finish: func(ctx context.Context) (err error) {
+			records, err = s.publishImages(ctx, in, candidates)
+			return err
+		},
+	}
+	for _, c := range candidates {
+		t.Sources = append(t.Sources, chain.Source{Image: c.Image, Open: func(layer int) (io.ReadCloser, error) {
+			return in.Open(c.Image.Layers[layer].Digest)
+		}})
+	}
+	if err := s.chains.Make(ctx, t); err != nil {
+		return nil, err
+	}
+	return records, nil
+}
+
+// publishImages publishes the blobs and then the records of candidates. The root is locked.
+func (s *Store) publishImages(ctx context.Context, in *blob.Ingest, candidates []image.Candidate) ([]image.Record, error) {
+	var records []image.Record
+	for _, c := range candidates {
+		if err := checkBlobs(in, c.Image); err != nil {
+			return nil, err
+		}
+		size, err := s.size(ctx, c.Image)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, newRecords(c, size)...)
+	}
+	if err := ctx.Err(); err != nil { // the last moment to turn back
+		return nil, err
+	}
+	digests := in.Digests()
+	err := in.Publish()
+	if err == nil {
+		err = s.Images.Put(ctx, records...)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.removeBlobs(context.WithoutCancel(ctx), digests))
+	}
+	return records, nil
+}
+
+// newRecords returns the records of one candidate.
+func newRecords(c image.Candidate, size int64) []image.Record {
+	r := image.Record{Image: c.Image.ID, Manifest: c.Image.Manifest, RepoDigest: c.RepoDigest, Size: size, Created: created(c.Image)}
+	if len(c.Refs) == 0 {
+		return []image.Record{r}
+	}
+	list := make([]image.Record, len(c.Refs))
+	for i, ref := range c.Refs {
+		list[i] = r
+		list[i].Ref = ref
+	}
+	return list
+}
+
+// created is when the config says that the image was made; the zero time when it does not say.
+func created(im image.Image) time.Time {
+	if im.Config.Created == nil {
+		return time.Time{}
+	}
+	return *im.Config.Created
+}
+
+// checkBlobs fails when a blob of im is neither in the ingest nor in the store: one that was counted
+// on may have been removed with another image.
+func checkBlobs(in *blob.Ingest, im image.Image) error {
+	digests := []digest.Digest{im.Manifest.Digest, im.ID}
+	for _, l := range im.Layers {
+		digests = append(digests, l.Digest)
+	}
+	for _, d := range digests {
+		f, err := in.Open(d)
+		if err != nil {
+			return fmt.Errorf("image %s: %w", im.ID, err)
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// size is the sum of the layers of im, unpacked, in bytes.
+func (s *Store) size(ctx context.Context, im image.Image) (int64, error) {
+	chains := im.ChainIDs()
+	if len(chains) == 0 {
+		return 0, nil
+	}
+	infos, err := s.Snapshots.Chain(ctx, chains[len(chains)-1].String())
+	var sum int64
+	for _, info := range infos {
+		sum += info.Size
+	}
+	return sum, err
+}
+
+// AddLayers makes the chain of a built-in image: one that is in no image store and has no blobs.
+// name is the image's, such as "@hello"; layers start fresh readers of its uncompressed layers,
+// bottom first. When the chain is there, it costs one look. The layers stay until AddLayers makes
+// others under the same name, as it does for an lrun of another version; those of a container stay longer.
+func (s *Store) AddLayers(ctx context.Context, name string, im image.Image, layers []func() io.Reader) error {
+	chains := im.ChainIDs()
+	present, err := s.chains.Present(ctx, chains)
+	if err != nil || present == len(chains) {
+		return err
+	}
+	if len(layers) != len(chains) {
+		return fmt.Errorf("add image %s: %d layers, its config says %d: %w", name, len(layers), len(chains), errdefs.ErrInvalidArgument)
+	}
+	err = s.chains.Make(ctx, chain.Task{
+		Sources: []chain.Source{{Image: im, Open: func(layer int) (io.ReadCloser, error) { return io.NopCloser(layers[layer]()), nil }}},
+		Labels:  map[string]string{LabelBuiltIn: name},
+		Retract: s.retract,
+		Finish:  func(ctx context.Context) error { return s.replaceBuiltIn(ctx, name, chains) },
+	})
+	if err != nil {
+		return fmt.Errorf("add image %s: %w", name, err)
+	}
+	return nil
+}
+
+// replaceBuiltIn removes all layers of the built-in image name but those of chains. The root is locked.
+func (s *Store) replaceBuiltIn(ctx context.Context, name string, chains []digest.Digest) error {
+	m, err := s.mark(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range chains {
+		m[c.String()] = true
+	}
+	old, err := s.committedWhere(ctx, func(info snapshot.Info) bool { return info.Labels[LabelBuiltIn] == name })
+	if err != nil {
+		return err
+	}
+	_, err = s.removeChains(ctx, old, m, name)
+	return err
+}

@@ -1,0 +1,175 @@
+// Package chain makes chains of committed snapshots out of the layers of images: it unpacks what a
+// driver has not yet, verifies it, and puts it together. A snapshot's name is its ChainID.
+//
+// Layers are unpacked without any lock of the root, which is held only while the result appears. What
+// a process has unpacked by then is marked as its own by a locked file below ROOT/unpack; when the
+// process dies the lock is free, and Sweep takes its leftovers away.
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// Labels of committed snapshots.
+const (
+	// LabelDiffID is the DiffID of the layer that the snapshot holds.
+	LabelDiffID = "dev.lrun.diffid"
+	// LabelSettled is there when the layer depended on those below it when it was unpacked, so that
+	// its bytes are of use in its own chain only.
+	LabelSettled = "dev.lrun.settled"
+	// LabelRoot is there when the layer does not name its root directory and has that of those below:
+	// its bytes are of use only where that is the same.
+	LabelRoot = "dev.lrun.root"
+	// LabelSession is there when the layer had to be committed before its image was published, and
+	// names the session that did so: see Maker.Alive.
+	LabelSession = "dev.lrun.session"
+)
+
+// ErrChanged says that what somebody counted on has gone before the root was locked: look again.
+var ErrChanged = errors.New("the store kept changing meanwhile: run the command again")
+
+// Source is an image whose layers can be read.
+type Source struct {
+	Image image.Image
+	// Open starts reading the blob of one layer (0 is the bottom) as it is stored: compressed or not.
+	Open func(layer int) (io.ReadCloser, error)
+}
+
+// Task is the making of the chains of some images and what follows once they are there.
+type Task struct {
+	Sources []Source
+	// Labels are given to every snapshot that is made, beside those of this package.
+	Labels map[string]string
+	// Progress, unless it is nil, is told what becomes of each layer: from several goroutines, one at a time.
+	Progress func(Event)
+	// Sync, unless it is nil, makes durable what the caller has written on the root's file system.
+	Sync func() error
+	// Finish is called with the root locked and all chains there. When it fails, nothing that it did
+	// may remain.
+	Finish func(ctx context.Context) error
+	// Retract is called with the root locked when the task has failed: it removes those of the
+	// committed snapshots names, children before parents, that nobody else has come to need.
+	Retract func(ctx context.Context, names []string) error
+}
+
+// Maker makes chains for one driver. Any number of them, in any number of processes, work at once.
+type Maker struct {
+	root      string
+	snapshots *snapshot.Store
+	unordered bool
+}
+
+// New returns the maker for the snapshots of the store whose root is root. It touches no disk.
+func New(root string, snapshots *snapshot.Store) *Maker {
+	return &Maker{root: root, snapshots: snapshots, unordered: isUnordered(snapshots)}
+}
+
+// isUnordered tells whether the driver can put a snapshot on its parent when it is committed, so
+// that layers are unpacked in any order, each alone, with removals written as overlayfs knows them.
+func isUnordered(snapshots *snapshot.Store) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // Adopt refuses before anything else, or does nothing
+	return !errdefs.IsNotImplemented(snapshots.Adopt(ctx, "any", "", "any"))
+}
+
+// maxAttempts bounds how often work is done again. Each time needs somebody else to remove at the
+// very moment what this process needs.
+const maxAttempts = 8
+
+// Retry calls do until what it returns is not ErrChanged, a few times at most.
+func Retry(do func() error) error {
+	var err error
+	for range maxAttempts {
+		if err = do(); !errors.Is(err, ErrChanged) {
+			return err
+		}
+	}
+	return err
+}
+
+// Present returns how many of chains, the ChainIDs of an image, are committed, from the bottom: a
+// snapshot is never there without its parents. When all are, it costs one look.
+func (m *Maker) Present(ctx context.Context, chains []digest.Digest) (int, error) {
+	for n := len(chains); n > 0; n-- {
+		info, err := m.snapshots.Stat(ctx, chains[n-1].String())
+		if err == nil && info.Kind == snapshot.Committed {
+			return n, nil
+		}
+		if err != nil && !errdefs.IsNotFound(err) {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// Locked calls do with the root's lock held exclusively: no image appears or goes, and no container
+// is put on one, but for what do does.
+func (m *Maker) Locked(ctx context.Context, do func() error) error {
+	return m.withLock(ctx, flock.Exclusive, do)
+}
+
+// LockedShared calls do with the root's lock held together with others: no image appears or goes.
+func (m *Maker) LockedShared(ctx context.Context, do func() error) error {
+	return m.withLock(ctx, flock.Shared, do)
+}
+
+// withLock calls do with the root's lock, which acquire takes.
+func (m *Maker) withLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), do func() error) (err error) {
+	l, err := waitLock(ctx, acquire, filepath.Join(m.root, "lock"))
+	if err != nil {
+		return fmt.Errorf("lock root %q: %w", m.root, err)
+	}
+	defer func() { err = errors.Join(err, l.Unlock()) }()
+	return do()
+}
+
+// waitLock acquires a lock, or gives up when ctx is done.
+func waitLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), path string) (*flock.Lock, error) {
+	type result struct {
+		lock *flock.Lock
+		err  error
+	}
+	got := make(chan result, 1)
+	go func() {
+		l, err := acquire(path)
+		got <- result{l, err}
+	}()
+	select {
+	case r := <-got:
+		return r.lock, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-got; r.lock != nil {
+				_ = r.lock.Unlock() // nobody waits for it any more
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+// tryLock is flock.TryExclusive that tells "nobody holds it" from the rest: free is true, with the
+// lock, when the file is there, and without when it is not.
+func tryLock(path string) (l *flock.Lock, free bool, err error) {
+	l, err = flock.TryExclusive(path)
+	switch {
+	case err == nil:
+		return l, true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, true, nil
+	case errors.Is(err, flock.ErrBusy):
+		return nil, false, nil
+	}
+	return nil, false, err
+}

@@ -1,0 +1,241 @@
+package chain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// Make makes the chains of all images of t complete and finishes t, or changes nothing. Each layer is
+// verified against the DiffID that the image's config says; one that differs is errdefs.ErrDataLoss.
+// An image with more layers than overlayfs stacks is errdefs.ErrInvalidArgument. A layer that several
+// processes need at once is unpacked by one, the others wait for it. What somebody else removes
+// meanwhile is made again.
+func (m *Maker) Make(ctx context.Context, t Task) error {
+	return Retry(func() (err error) {
+		u, err := m.begin(ctx, &t)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, u.end(ctx)) }()
+		return u.run(ctx)
+	})
+}
+
+// run is one attempt.
+func (u *session) run(ctx context.Context) error {
+	before := freeSpace(u.root)
+	if err := u.make(ctx); err != nil {
+		if errdefs.IsNotFound(err) && errors.Is(u.stillThere(ctx), ErrChanged) {
+			err = errors.Join(ErrChanged, err)
+		}
+		return errors.Join(u.explainFull(err, before), u.retract(ctx))
+	}
+	return u.Locked(ctx, func() error {
+		err := u.publish(ctx)
+		if err != nil {
+			err = errors.Join(u.explainFull(err, before), u.retractLocked(ctx))
+		}
+		return err
+	})
+}
+
+// make unpacks what the images miss, and syncs it. No lock of the root is held.
+func (u *session) make(ctx context.Context) (err error) {
+	if u.plan, err = u.newPlan(ctx, u.task.Sources, &reporter{}); err != nil {
+		return err
+	}
+	if err := u.lockLayers(ctx, u.plan.diffIDs()); err != nil {
+		return err
+	}
+	// Once more: whoever had the locks has probably made the layers.
+	if u.plan, err = u.newPlan(ctx, u.task.Sources, u.report); err != nil {
+		return err
+	}
+	for _, d := range u.plan.diffIDs() {
+		if !u.held[d] {
+			return fmt.Errorf("layer %s went away: %w", d, ErrChanged)
+		}
+	}
+	if !u.unordered {
+		err = u.unpackInOrder(ctx)
+	} else if err = u.unpackApart(ctx); err == nil {
+		err = u.settleAll(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return u.syncAll()
+}
+
+// syncAll makes the layers and what the caller has written durable; with usually one syncfs.
+func (u *session) syncAll() error {
+	done := map[uint64]bool{}
+	if u.task.Sync != nil {
+		if err := u.task.Sync(); err != nil {
+			return err
+		}
+		done[device(u.root)] = true
+	}
+	for _, st := range u.plan.steps {
+		if st.tree == nil || done[device(st.tree.dir)] {
+			continue
+		}
+		if err := syncFile(st.tree.dir); err != nil {
+			return err
+		}
+		done[device(st.tree.dir)] = true
+	}
+	return nil
+}
+
+// device returns the number of the file system of path; 0 when it is not known.
+func device(path string) uint64 {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Dev
+}
+
+// publish commits what was unpacked and finishes the task. The root is locked.
+func (u *session) publish(ctx context.Context) error {
+	if err := u.stillThere(ctx); err != nil {
+		return err
+	}
+	if u.unordered {
+		for _, st := range u.plan.steps {
+			if err := u.commit(ctx, st); err != nil {
+				return fmt.Errorf("commit %s: %w", st, err)
+			}
+		}
+	}
+	return u.task.Finish(ctx)
+}
+
+// stillThere returns ErrChanged when a snapshot that the plan counts on has gone.
+func (u *session) stillThere(ctx context.Context) error {
+	if u.plan == nil {
+		return nil
+	}
+	names := slices.Concat(u.plan.tops, u.committed)
+	for _, st := range u.plan.steps {
+		if st.donor != "" {
+			names = append(names, st.donor)
+		}
+	}
+	for _, name := range names {
+		_, err := u.snapshots.Stat(ctx, name)
+		if errdefs.IsNotFound(err) {
+			return fmt.Errorf("snapshot %s went away: %w", name, ErrChanged)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit makes the committed snapshot of st.
+func (u *session) commit(ctx context.Context, st *step) error {
+	labels := map[string]string{LabelDiffID: st.diffID.String()}
+	maps.Copy(labels, u.task.Labels)
+	donor := st.donor
+	if st.like != nil {
+		donor = st.like.chain
+	}
+	var err error
+	if donor != "" {
+		err = u.share(ctx, st, donor, labels)
+	} else {
+		err = u.commitTree(ctx, st, labels)
+	}
+	if errdefs.IsAlreadyExists(err) {
+		return nil // another process was faster; the end of the session removes ours
+	}
+	if err == nil {
+		u.committed = append(u.committed, st.chain)
+	}
+	return err
+}
+
+// commitTree commits what was unpacked for st.
+func (u *session) commitTree(ctx context.Context, st *step, labels map[string]string) error {
+	needs := st.tree.applied.Needs
+	if needs.Root {
+		labels[LabelRoot] = "true"
+	}
+	if !needs.Empty() {
+		labels[LabelSettled] = "true"
+	}
+	o := []snapshot.Opt{snapshot.WithLabels(labels), snapshot.WithSize(st.tree.applied.Size)}
+	if !u.unordered {
+		labels[LabelSession] = u.id
+		return u.snapshots.Commit(ctx, st.chain, st.tree.key, o...)
+	}
+	o = append(o, snapshot.WithSynced())
+	if st.parent != "" {
+		o = append(o, snapshot.WithParent(st.parent))
+	}
+	return u.snapshots.Commit(ctx, st.chain, st.tree.key, o...)
+}
+
+// share commits st with the bytes of donor.
+func (u *session) share(ctx context.Context, st *step, donor string, labels map[string]string) error {
+	info, err := u.snapshots.Stat(ctx, donor)
+	if err != nil {
+		return err
+	}
+	if v := info.Labels[LabelRoot]; v != "" {
+		labels[LabelRoot] = v
+	}
+	return u.snapshots.Adopt(ctx, st.chain, st.parent, donor, snapshot.WithLabels(labels))
+}
+
+// retract is retractLocked when the root is not locked yet.
+func (u *session) retract(ctx context.Context) error {
+	if len(u.committed) == 0 {
+		return nil // the end of the session does the rest
+	}
+	return u.Locked(context.WithoutCancel(ctx), func() error { return u.retractLocked(ctx) })
+}
+
+// retractLocked takes back what the failed task has committed.
+func (u *session) retractLocked(ctx context.Context) error {
+	if len(u.committed) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := u.discard(ctx) // they may stand on what is removed next
+	slices.Reverse(u.committed)
+	return errors.Join(err, u.task.Retract(ctx, u.committed))
+}
+
+// freeSpace returns the free bytes and inodes of the file system of path.
+func freeSpace(path string) unix.Statfs_t {
+	var st unix.Statfs_t
+	_ = unix.Statfs(path, &st) // it only makes a message better
+	return st
+}
+
+// explainFull adds to an error of a full file system which one it is and what to do.
+func (m *Maker) explainFull(err error, before unix.Statfs_t) error {
+	const mb = 1e6
+	what := fmt.Sprintf("%.1f MB were free before, and more is needed", float64(before.Bavail)*float64(before.Bsize)/mb)
+	switch {
+	case errors.Is(err, unix.EDQUOT):
+		what = "its quota is used up"
+	case !errors.Is(err, unix.ENOSPC):
+		return err
+	case before.Files > 0 && freeSpace(m.root).Ffree == 0:
+		what = fmt.Sprintf("it has no inode left, %d were free before", before.Ffree)
+	}
+	return fmt.Errorf("%w (the file system of %q is full: %s; nothing was kept: make room there, or choose another --root)", err, m.root, what)
+}

@@ -1,0 +1,88 @@
+package rootfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+)
+
+// What format.json says.
+const (
+	formatName    = "lrun"
+	formatVersion = 1
+)
+
+type format struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+}
+
+// InitRoot makes root the root of a store, of mode 0700, unless it is one already. It refuses a
+// root whose format is newer than this lrun knows (errdefs.ErrNotImplemented), and a directory that
+// holds something else (errdefs.ErrInvalidArgument): a mistyped --root must not be taken over. When
+// root is a root already it costs one read.
+func InitRoot(root string) error {
+	found, err := readFormat(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := createRoot(root); err != nil {
+			return fmt.Errorf("make root %q: %w", root, err)
+		}
+		found, err = readFormat(root)
+	}
+	if err != nil {
+		return fmt.Errorf("open root %q: %w", root, err)
+	}
+	switch {
+	case found.Format != formatName || found.Version < 1:
+		return fmt.Errorf("open root %q: format.json names format %q, version %d, which is not lrun's: %w",
+			root, found.Format, found.Version, errdefs.ErrInvalidArgument)
+	case found.Version > formatVersion:
+		return fmt.Errorf("open root %q: its format has version %d, this lrun knows up to %d: use a newer lrun, or another --root: %w",
+			root, found.Version, formatVersion, errdefs.ErrNotImplemented)
+	}
+	return nil
+}
+
+func readFormat(root string) (format, error) {
+	var f format
+	err := atomicfile.ReadJSON(filepath.Join(root, "format.json"), &f)
+	return f, err
+}
+
+// createRoot makes root, or takes over an empty directory. Another process may do the same.
+func createRoot(root string) error {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		// What another process, or one that died, has of format.json; and what mkfs makes.
+		name := e.Name()
+		if atomicfile.IsTemp(name) || name == "format.json" || name == "lost+found" {
+			continue
+		}
+		if _, err := os.Lstat(filepath.Join(root, "format.json")); err != nil { // else another process was faster
+			return fmt.Errorf("the directory is neither empty nor the root of an lrun (it holds %q and no format.json): choose another --root: %w",
+				name, errdefs.ErrInvalidArgument)
+		}
+	}
+	// Layers hold setuid programs: nobody but root may come near them.
+	if err := os.Chmod(root, 0o700); err != nil {
+		return err
+	}
+	document := fmt.Sprintf("{\"format\":%q,\"version\":%d}\n", formatName, formatVersion)
+	err = atomicfile.Create(filepath.Join(root, "format.json"), []byte(document), 0o600, atomicfile.Durable)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	return err
+}

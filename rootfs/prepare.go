@@ -1,0 +1,199 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/overlay"
+	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// PrepareOptions are what a container's snapshot can be given.
+type PrepareOptions struct {
+	Volatile bool              // it is worth nothing after a crash: see snapshot.WithVolatile
+	Labels   map[string]string // beside LabelImage
+	Progress func(Event)       // told of layers that have to be unpacked first; may be nil
+}
+
+// Prepare makes the active snapshot key on the layers of im and returns how to mount it. When this
+// driver has not all of the layers, they are unpacked from the stored blobs first, as Add does. An
+// image that is no longer stored is errdefs.ErrNotFound, a key that is taken errdefs.ErrAlreadyExists.
+// The caller ends it with Release.
+func (s *Store) Prepare(ctx context.Context, key string, im image.Image, o PrepareOptions) ([]mount.Mount, error) {
+	var mounts []mount.Mount
+	err := chain.Retry(func() error {
+		err := s.chains.LockedShared(ctx, func() (err error) {
+			mounts, err = s.prepareLocked(ctx, key, im, o)
+			return err
+		})
+		if !errors.Is(err, chain.ErrChanged) {
+			return err
+		}
+		if err := s.unpackStored(ctx, im, o.Progress); err != nil {
+			return err
+		}
+		return chain.ErrChanged
+	})
+	if err != nil {
+		return nil, fmt.Errorf("prepare image %s: %w", im.ID, err)
+	}
+	return mounts, nil
+}
+
+// prepareLocked makes the snapshot, or returns chain.ErrChanged when a layer is missing.
+func (s *Store) prepareLocked(ctx context.Context, key string, im image.Image, o PrepareOptions) ([]mount.Mount, error) {
+	parent := ""
+	if chains := im.ChainIDs(); len(chains) > 0 {
+		parent = chains[len(chains)-1].String()
+		switch _, err := s.Snapshots.Stat(ctx, parent); {
+		case errdefs.IsNotFound(err):
+			return nil, chain.ErrChanged
+		case err != nil:
+			return nil, err
+		}
+	}
+	labels := map[string]string{LabelImage: im.ID.String()}
+	maps.Copy(labels, o.Labels)
+	opts := []snapshot.Opt{snapshot.WithLabels(labels)}
+	if o.Volatile {
+		opts = append(opts, snapshot.WithVolatile())
+	}
+	if _, err := s.Snapshots.Prepare(ctx, key, parent, opts...); err != nil {
+		return nil, err
+	}
+	mounts, err := s.Snapshots.Mounts(ctx, key)
+	if err != nil {
+		return nil, errors.Join(err, s.Snapshots.Remove(context.WithoutCancel(ctx), key))
+	}
+	return mounts, nil
+}
+
+// unpackStored completes the chain of a stored image for this driver.
+func (s *Store) unpackStored(ctx context.Context, im image.Image, progress func(Event)) error {
+	if err := s.checkStored(ctx, im.ID); err != nil {
+		return err
+	}
+	return s.chains.Make(ctx, chain.Task{
+		Sources: []chain.Source{{Image: im, Open: func(layer int) (io.ReadCloser, error) {
+			return s.Blobs.Open(im.Layers[layer].Digest)
+		}}},
+		Progress: progress,
+		Retract:  s.retract,
+		// Removed meanwhile, it would leave layers that nothing keeps.
+		Finish: func(ctx context.Context) error { return s.checkStored(ctx, im.ID) },
+	})
+}
+
+func (s *Store) checkStored(ctx context.Context, id digest.Digest) error {
+	has, err := s.has(ctx, id)
+	if err == nil && !has {
+		return fmt.Errorf("it is not in the store, or not any more: %w", errdefs.ErrNotFound)
+	}
+	return err
+}
+
+// has tells whether the image id has a record.
+func (s *Store) has(ctx context.Context, id digest.Digest) (bool, error) {
+	records, err := s.Images.List(ctx)
+	for _, r := range records {
+		if r.Image == id {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+// OpenRoot returns a mount of what the active snapshot key shows, attached nowhere and read-only,
+// for reading while the snapshot is mounted elsewhere or not: it takes the upperdir as one more
+// lowerdir, so that nothing is mounted twice for writing. What a running container changes
+// meanwhile may show or not. The caller closes it.
+func (s *Store) OpenRoot(ctx context.Context, key string) (*os.File, error) {
+	f, err := s.openRoot(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("open root of snapshot %q: %w", key, err)
+	}
+	return f, nil
+}
+
+func (s *Store) openRoot(ctx context.Context, key string) (*os.File, error) {
+	mounts, err := s.Snapshots.Mounts(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if len(mounts) == 0 {
+		return nil, errors.New("no mounts")
+	}
+	last := mounts[len(mounts)-1]
+	last.ReadOnly = true
+	if last.Type != "overlay" {
+		return last.Open()
+	}
+	dirs, err := s.chains.Dirs(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if len(dirs) > overlay.MaxLowers { // no room for the upperdir among the lowerdirs
+		return last.Open()
+	}
+	return chain.OpenMerged(dirs)
+}
+
+// Release removes the active snapshot key, which is not mounted, and with it those layers below that
+// neither an image nor another snapshot needs: an image that is removed while a container uses it
+// leaves them to the container. Releasing what is gone is not an error. While the image is there, it
+// costs no lock of the root.
+func (s *Store) Release(ctx context.Context, key string) error {
+	info, err := s.Snapshots.Stat(ctx, key)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err == nil {
+		err = s.Snapshots.Remove(ctx, key)
+	}
+	if err != nil && !errdefs.IsNotFound(err) {
+		return fmt.Errorf("release snapshot %q: %w", key, err)
+	}
+	id := digest.Digest(info.Labels[LabelImage])
+	if has, err := s.has(ctx, id); has || err != nil || info.Parent == "" {
+		return err
+	}
+	err = s.chains.Locked(ctx, func() error { return s.releaseParents(ctx, info.Parent) })
+	if err != nil {
+		return fmt.Errorf("release layers below snapshot %q: %w", key, err)
+	}
+	return nil
+}
+
+// releaseParents removes parent and all below it that nobody needs. The root is locked.
+func (s *Store) releaseParents(ctx context.Context, parent string) error {
+	infos, err := s.Snapshots.Chain(ctx, parent)
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if infos[0].Labels[LabelBuiltIn] != "" {
+		return nil
+	}
+	m, err := s.mark(ctx)
+	if err != nil {
+		return err
+	}
+	names := make([]string, len(infos))
+	for i, info := range infos {
+		names[i] = info.Key
+	}
+	_, err = s.removeChains(ctx, names, m, "")
+	return err
+}

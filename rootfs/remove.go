@@ -1,0 +1,261 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/image"
+)
+
+// Removed is what Remove has done, in Docker's order.
+type Removed struct {
+	Untagged []string // references as people write them: NAME:TAG, NAME@DIGEST
+	Deleted  []string // the image's ID, then the ChainIDs of its layers, top first
+}
+
+// Lines returns one line for each, as `lrun rmi` prints them.
+func (r Removed) Lines() []string {
+	var lines []string
+	for _, u := range r.Untagged {
+		lines = append(lines, "Untagged: "+u)
+	}
+	for _, d := range r.Deleted {
+		lines = append(lines, "Deleted: "+d)
+	}
+	return lines
+}
+
+// InUse tells which container uses the image id, its full ID, a running one rather than a stopped
+// one; "" when none does.
+type InUse func(id digest.Digest) (container string, running bool)
+
+// Remove does what `docker rmi` does with nameOrID. A name is taken away from its image, and the
+// image goes with its last name; an ID removes the image and its names, unless it has several
+// (errdefs.ErrFailedPrecondition without force). With the image go its blobs and those of its layers
+// that no other image and no container needs. A container that uses the image is
+// ErrFailedPrecondition; force overrides that for a stopped one, which keeps its layers until
+// Release, and with a running one takes away a name at most.
+//
+// What failed to be deleted does not stop the rest, is in the error, and is taken up by Sweep; the
+// Removed is right in any case.
+func (s *Store) Remove(ctx context.Context, nameOrID string, force bool, inUse InUse) (Removed, error) {
+	var removed Removed
+	err := s.chains.Locked(ctx, func() error {
+		rec, err := s.Images.Resolve(ctx, nameOrID)
+		if err != nil {
+			return err
+		}
+		all, err := s.Images.List(ctx)
+		if err != nil {
+			return err
+		}
+		records := slices.DeleteFunc(all, func(r image.Record) bool { return r.Image != rec.Image })
+		v, err := decide(nameOrID, rec, records, force, inUse)
+		if err != nil {
+			return err
+		}
+		removed, err = s.carryOut(ctx, v, rec)
+		return err
+	})
+	return removed, err
+}
+
+// carryOut does what v says with the image of rec.
+func (s *Store) carryOut(ctx context.Context, v verdict, rec image.Record) (Removed, error) {
+	if v.drop {
+		deleted, err := s.deleteImage(ctx, rec)
+		if len(deleted) == 0 {
+			return Removed{}, err
+		}
+		return Removed{Untagged: v.lines, Deleted: deleted}, err
+	}
+	if len(v.forget) > 0 {
+		if err := s.Images.Put(ctx, v.forget...); err != nil {
+			return Removed{}, err
+		}
+	}
+	if !v.untag.IsZero() {
+		if _, err := s.Images.Untag(ctx, v.untag); err != nil {
+			return Removed{}, err
+		}
+	}
+	return Removed{Untagged: v.lines}, nil
+}
+
+// deleteImage removes the image of rec with all its names, then the layers and blobs that nothing
+// else needs. It returns the ID of the image and the ChainIDs of the layers that are gone.
+func (s *Store) deleteImage(ctx context.Context, rec image.Record) ([]string, error) {
+	im, loadErr := s.Images.Load(ctx, rec)
+	if err := s.Images.Drop(ctx, rec.Image); err != nil {
+		return nil, err
+	}
+	deleted := []string{rec.Image.String()}
+	if loadErr != nil { // damaged: its parts cannot be told from here
+		return deleted, errors.Join(loadErr, s.sweepLocked(ctx))
+	}
+	m, err := s.mark(ctx)
+	if err == nil {
+		chains := im.ChainIDs()
+		names := make([]string, 0, len(chains))
+		for _, c := range slices.Backward(chains) {
+			names = append(names, c.String())
+		}
+		var gone []string
+		gone, err = s.removeChains(ctx, names, m, "")
+		deleted = append(deleted, gone...)
+	}
+	digests := []digest.Digest{im.Manifest.Digest, im.ID}
+	for _, l := range im.Layers {
+		digests = append(digests, l.Digest)
+	}
+	return deleted, errors.Join(err, s.removeBlobs(ctx, digests))
+}
+
+// verdict is what Remove is going to do.
+type verdict struct {
+	drop   bool            // remove the image, with all its names
+	untag  image.Reference // else take this name away, unless it is zero
+	forget []image.Record  // and put these, which have lost their digest
+	lines  []string        // what is untagged, as it is shown
+}
+
+// decide applies Docker's rules to a request to remove the image with records, or the one name of
+// it that rec has.
+func decide(nameOrID string, rec image.Record, records []image.Record, force bool, inUse InUse) (verdict, error) {
+	var container string
+	var running bool
+	if inUse != nil {
+		container, running = inUse(rec.Image)
+	}
+	names := references(records)
+	if rec.Ref.IsZero() || isID(rec.Image, nameOrID) {
+		return decideByID(rec.Image, names, force, container, running)
+	}
+	ref, err := image.ParseReference(nameOrID)
+	if err != nil {
+		return verdict{}, err
+	}
+	left, v := withoutName(rec, records, ref)
+	if !force && oneRepository(names) && container != "" {
+		return verdict{}, fmt.Errorf("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s: %w",
+			nameOrID, short(container), short(rec.Image.Encoded()), errdefs.ErrFailedPrecondition)
+	}
+	switch {
+	case len(left) > 0: // the image has other names
+		return v, nil
+	case running, !force && container != "":
+		return v, nil // the name goes and the image stays, dangling
+	}
+	v.drop = true
+	return v, nil
+}
+
+// decideByID is for an image that was named by its ID. names are all its references.
+func decideByID(id digest.Digest, names []string, force bool, container string, running bool) (verdict, error) {
+	conflict := func(how, why string) (verdict, error) {
+		return verdict{}, fmt.Errorf("conflict: unable to delete %s (%s) - %s: %w", short(id.Encoded()), how, why, errdefs.ErrFailedPrecondition)
+	}
+	switch {
+	case running:
+		return conflict("cannot be forced", "image is being used by running container "+short(container))
+	case !force && !oneRepository(names):
+		return conflict("must be forced", "image is referenced in multiple repositories")
+	case !force && container != "":
+		return conflict("must be forced", "image is being used by stopped container "+short(container))
+	}
+	return verdict{drop: true, lines: names}, nil
+}
+
+// withoutName returns the references that are left when ref, which is rec's or the digest of one of
+// records, is taken away, and how that is done. With the last tag of a repository go the digests of it.
+func withoutName(rec image.Record, records []image.Record, ref image.Reference) (left []string, v verdict) {
+	if ref.Digest() != "" && ref.Tag() == "" && rec.Ref.Digest() == "" { // a digest that a tag also has
+		v.lines = []string{ref.FamiliarName() + "@" + ref.Digest().String()}
+		rest := slices.Clone(records)
+		for i, r := range rest {
+			if r.Ref.Name() == ref.Name() && r.RepoDigest == ref.Digest() {
+				rest[i].RepoDigest = ""
+				v.forget = append(v.forget, rest[i])
+			}
+		}
+		return references(rest), v
+	}
+	v.untag = rec.Ref
+	v.lines = []string{rec.Ref.Familiar()}
+	rest := slices.DeleteFunc(slices.Clone(records), func(r image.Record) bool { return r.Ref == rec.Ref })
+	left = references(rest)
+	sameRepository := func(r image.Record) bool { return r.Ref.Name() == rec.Ref.Name() }
+	if !slices.ContainsFunc(rest, sameRepository) && rec.RepoDigest != "" && rec.Ref.Digest() == "" {
+		v.lines = append(v.lines, rec.Ref.FamiliarName()+"@"+rec.RepoDigest.String())
+	}
+	return left, v
+}
+
+// references returns all names of one image as Docker lists them: the tags, and for each repository
+// the digests under which it is known there, sorted.
+func references(records []image.Record) []string {
+	var names []string
+	for _, r := range records {
+		if r.Ref.IsZero() {
+			continue
+		}
+		names = append(names, r.Ref.Familiar())
+		if r.RepoDigest != "" {
+			names = append(names, r.Ref.FamiliarName()+"@"+r.RepoDigest.String())
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// oneRepository tells whether names hold at most one tag, and digests of its repository only: then
+// removing the image by its ID takes away nothing that somebody might miss.
+func oneRepository(names []string) bool {
+	tags := 0
+	repositories := map[string]bool{}
+	for _, n := range names {
+		repository, _, isDigest := strings.Cut(n, "@")
+		if !isDigest {
+			tags++
+			repository = n[:max(strings.LastIndexByte(n, ':'), 0)]
+		}
+		repositories[repository] = true
+	}
+	return tags <= 1 && len(repositories) <= 1
+}
+
+// isID tells whether s is id or a prefix of it, with or without its algorithm.
+func isID(id digest.Digest, s string) bool {
+	return strings.HasPrefix(id.String(), s) || strings.HasPrefix(id.Encoded(), s)
+}
+
+// short shortens the ID of a container or an image as Docker does.
+func short(id string) string {
+	const length = 12
+	return id[:min(length, len(id))]
+}
+
+// Tag gives the image that src names, by reference or ID, the name dst as well; an image that had it
+// is left without. A dst with a digest is errdefs.ErrInvalidArgument.
+func (s *Store) Tag(ctx context.Context, src, dst string) error {
+	ref, err := image.ParseReference(dst)
+	if err != nil {
+		return err
+	}
+	if ref.Digest() != "" {
+		return fmt.Errorf("tag %q: a name with a digest cannot be given: %w", dst, errdefs.ErrInvalidArgument)
+	}
+	return s.chains.Locked(ctx, func() error {
+		rec, err := s.Images.Resolve(ctx, src)
+		if err != nil {
+			return err
+		}
+		return s.Images.Tag(ctx, rec, ref.WithDefaultTag())
+	})
+}

@@ -1,0 +1,80 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// Sweep removes what processes that died have left in the stores of this root and driver: ingests,
+// half-unpacked layers, blobs and layers that no image needs. What a living process is at work on
+// stays. One thing that resists does not stop the rest. It waits for the root's lock only when it
+// has found something that may have to go; else it costs a look at every image and every snapshot.
+func (s *Store) Sweep(ctx context.Context) error {
+	errs := []error{s.Blobs.Sweep(), s.chains.Sweep(ctx)}
+	names, digests, err := s.unneeded(ctx)
+	if err != nil || len(names) > 0 || len(digests) > 0 {
+		// Also after an error: another process may have removed an image while it was read.
+		err = s.chains.Locked(ctx, func() error { return s.sweepLocked(ctx) })
+	}
+	errs = append(errs, err, s.Snapshots.Sweep(ctx))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("sweep root %q: %w", s.root, err)
+	}
+	return nil
+}
+
+// sweepLocked removes the snapshots and blobs that nothing needs. The root is locked.
+func (s *Store) sweepLocked(ctx context.Context) error {
+	names, digests, err := s.unneeded(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = s.removeChains(ctx, names, nil, "")
+	errs := []error{err}
+	for _, d := range digests {
+		errs = append(errs, s.Blobs.Remove(d))
+	}
+	return errors.Join(errs...)
+}
+
+// unneeded returns the committed snapshots that no image needs, children before parents, and the
+// blobs likewise. Snapshots under a container's are among them: removing those fails by itself.
+func (s *Store) unneeded(ctx context.Context) (names []string, digests []digest.Digest, err error) {
+	m, err := s.mark(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	needed, err := s.Images.Blobs(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = s.Blobs.Walk(func(d digest.Digest, _ int64) error {
+		if _, ok := needed[d]; !ok {
+			digests = append(digests, d)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	var errs []error
+	names, err = s.committedWhere(ctx, func(info snapshot.Info) bool {
+		if m[info.Key] || info.Labels[LabelBuiltIn] != "" {
+			return false
+		}
+		id := info.Labels[chain.LabelSession]
+		if id == "" {
+			return true
+		}
+		alive, err := s.chains.Alive(id)
+		errs = append(errs, err)
+		return !alive && err == nil
+	})
+	return names, digests, errors.Join(append(errs, err)...)
+}
