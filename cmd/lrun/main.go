@@ -5,9 +5,9 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container"
 	"github.com/lrun-dev/lrun/cmd/lrun/image"
 	"github.com/lrun-dev/lrun/cmd/lrun/inspect"
-	"github.com/lrun-dev/lrun/cmd/lrun/container"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/system"

@@ -9,7 +9,8 @@ func Group() command.Group {
 		Name:  "system",
 		Usage: "manage lrun",
 		Entries: []command.Entry{
-			{Top: []string{"version"}, New: versionCommand},
+			{Top: []string{"info"}, Sub: []string{"info"}, New: infoCommand, Common: true},
+			{Top: []string{"version"}, New: versionCommand, Common: true},
 		},
 	}
 }

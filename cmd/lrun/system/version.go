@@ -23,7 +23,7 @@ func versionCommand(e *env.Env) *cli.Command {
 	return &cli.Command{
 		Usage: "show the version of lrun",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "show 'json' or what a Go `TEMPLATE` makes of it", Destination: &o.format},
+			&cli.StringFlag{Name: "format", Aliases: []string{"f"}, Usage: "show 'json' or what a Go `TEMPLATE` makes of it", DefaultText: "text", Destination: &o.format},
 		},
 		Action: func(c *cli.Context) error { return runVersion(c.Context, e, o) },
 	}

@@ -21,6 +21,9 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/overlay"
+	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/snapshot"
 )
 
 // Where things are unless --root and --state say otherwise.
@@ -35,12 +38,14 @@ type Env struct {
 	Out io.Writer // results and nothing else; a closed pipe is ErrOutClosed
 	Err io.Writer // everything else that a person reads
 	Now func() time.Time
+	// UID is whom the process works as: only root may open the stores.
+	UID func() int
 	// Containers is asked by commands that are about images. Nil: there are no containers.
 	Containers Containers
 
 	root, state, driver string
 	debug               bool
-	euid                func() int
+	probe               func(dir, stateDir string) overlay.Support
 
 	opened
 }
@@ -61,7 +66,7 @@ func New() *Env {
 
 // With returns surroundings with the given streams.
 func With(in io.Reader, out, err io.Writer) *Env {
-	e := &Env{In: in, Out: out, Err: err, Now: time.Now, root: DefaultRoot, state: DefaultState, euid: os.Geteuid}
+	e := &Env{In: in, Out: out, Err: err, Now: time.Now, UID: os.Geteuid, root: DefaultRoot, state: DefaultState, probe: overlay.CachedProbe}
 	e.opened = e.lazily()
 	return e
 }
@@ -117,7 +122,7 @@ func (e *Env) Notice(text string, args ...any) {
 
 // Privileged returns an error that says what to do when this process is not root's.
 func (e *Env) Privileged() error {
-	if e.euid() == 0 {
+	if e.UID() == 0 {
 		return nil
 	}
 	return errdefs.ErrPermissionDenied.WithMessage("lrun needs root for this: run it with sudo")
@@ -141,15 +146,21 @@ func (o output) Write(p []byte) (int, error) {
 
 // opened are the stores, each opened at most once, when first asked for.
 type opened struct {
-	store  func() (string, error)
-	blobs  func() (*blob.Store, error)
-	images func() (*image.Store, error)
+	store     func() (string, error)
+	blobs     func() (*blob.Store, error)
+	images    func() (*image.Store, error)
+	pick      func() (Driver, error)
+	snapshots func() (*snapshot.Store, error)
+	rootfs    func() (*rootfs.Store, error)
 }
 
 func (e *Env) lazily() opened {
 	return opened{
-		store:  sync.OnceValues(e.openRoot),
-		blobs:  sync.OnceValues(e.openBlobs),
-		images: sync.OnceValues(e.openImages),
+		store:     sync.OnceValues(e.openRoot),
+		blobs:     sync.OnceValues(e.openBlobs),
+		images:    sync.OnceValues(e.openImages),
+		pick:      sync.OnceValues(e.pickDriver),
+		snapshots: sync.OnceValues(e.openSnapshots),
+		rootfs:    sync.OnceValues(e.openRootfs),
 	}
 }

@@ -1,11 +1,11 @@
 package env
 
 import (
-	"os"
 	"path/filepath"
 
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/rootfs"
 )
 
 // Blobs returns the blobs of the root.
@@ -14,13 +14,16 @@ func (e *Env) Blobs() (*blob.Store, error) { return e.blobs() }
 // Images returns the images of the root. Whoever changes them goes through Rootfs, which locks the root.
 func (e *Env) Images() (*image.Store, error) { return e.images() }
 
+// Rootfs returns what joins images and snapshots: whatever adds, removes or uses an image.
+func (e *Env) Rootfs() (*rootfs.Store, error) { return e.rootfs() }
+
 // openRoot makes sure that the root is one that this lrun understands, and returns its path.
 func (e *Env) openRoot() (string, error) {
 	if err := e.Privileged(); err != nil {
 		return "", err
 	}
 	root := e.Root()
-	return root, os.MkdirAll(root, 0o700)
+	return root, rootfs.InitRoot(root)
 }
 
 func (e *Env) openBlobs() (*blob.Store, error) {
@@ -37,4 +40,20 @@ func (e *Env) openImages() (*image.Store, error) {
 		return nil, err
 	}
 	return image.Open(filepath.Join(e.Root(), "images"), blobs)
+}
+
+func (e *Env) openRootfs() (*rootfs.Store, error) {
+	images, err := e.Images()
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := e.Blobs()
+	if err != nil {
+		return nil, err
+	}
+	snapshots, err := e.Snapshots()
+	if err != nil {
+		return nil, err
+	}
+	return rootfs.Open(e.Root(), images, blobs, snapshots), nil
 }

@@ -1,0 +1,137 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/archive"
+	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/rootfs"
+)
+
+type loadOptions struct {
+	input, platform string
+	quiet           bool
+}
+
+func loadCommand(e *env.Env) *cli.Command {
+	var o loadOptions
+	return &cli.Command{
+		Usage: "load images from an archive or an OCI layout",
+		Description: `The archive may be a docker-archive (docker save), an OCI archive, or the directory of an OCI layout, compressed
+or not. All its images are loaded and unpacked, or none.
+
+Examples:
+  lrun load -i busybox.tar
+  skopeo copy docker://docker.io/library/busybox oci-archive:/dev/stdout:busybox | lrun load`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "read the archive `FILE`, or the directory of an OCI layout", DefaultText: "standard input", Destination: &o.input},
+			&cli.StringFlag{Name: "platform", Usage: "load this `OS/ARCH[/VARIANT]` of images that have several", DefaultText: "this machine's", Destination: &o.platform},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "do not report progress", Destination: &o.quiet},
+		},
+		Action: func(c *cli.Context) error { return runLoad(c.Context, e, o) },
+	}
+}
+
+func runLoad(ctx context.Context, e *env.Env, o loadOptions) (err error) {
+	p, err := platform(o.platform)
+	if err != nil {
+		return err
+	}
+	src, err := openArchive(e, o.input)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	records, err := add(ctx, e, o.quiet, func(in *blob.Ingest) ([]image.Candidate, error) {
+		return archive.Read(ctx, src, in, archive.Options{Platform: p})
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		line := "Loaded image: " + r.Ref.Familiar()
+		if r.Ref.IsZero() {
+			line = "Loaded image ID: " + r.Image.String()
+		}
+		if _, err := fmt.Fprintln(e.Out, format.Visible(line)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openArchive opens the archive at path; standard input for "" and "-".
+func openArchive(e *env.Env, path string) (*archive.Source, error) {
+	if path != "" && path != "-" {
+		return archive.OpenFile(path)
+	}
+	if err := refuseTerminal(e, "give the archive with -i FILE or redirect standard input"); err != nil {
+		return nil, err
+	}
+	return archive.FromReader(e.In, "standard input"), nil
+}
+
+// refuseTerminal returns an error when standard input is a terminal, where no archive comes from.
+func refuseTerminal(e *env.Env, advice string) error {
+	if _, terminal := env.Terminal(e.In); terminal {
+		return errdefs.ErrInvalidArgument.WithMessage("standard input is a terminal: " + advice)
+	}
+	return nil
+}
+
+// add takes in the images that read finds, with its blobs, and reports progress unless quiet.
+func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([]image.Candidate, error)) (records []image.Record, err error) {
+	store, err := e.Rootfs()
+	if err != nil {
+		return nil, err
+	}
+	in, err := store.Blobs.Begin()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	candidates, err := read(in)
+	if err != nil {
+		return nil, err
+	}
+	var report func(rootfs.Event)
+	if !quiet {
+		report = (&progress{env: e, shown: map[layerState]bool{}}).report
+	}
+	records, err = store.Add(ctx, in, candidates, report)
+	if err == nil {
+		sweep(ctx, e)
+	}
+	return records, err
+}
+
+// progress writes a line for each layer when it is there, as Docker does without a terminal.
+type progress struct {
+	env   *env.Env
+	shown map[layerState]bool
+}
+
+// layerState is a layer of an image and how far it is.
+type layerState struct {
+	image digest.Digest
+	layer int
+	state rootfs.State
+}
+
+func (p *progress) report(ev rootfs.Event) {
+	now := layerState{ev.Image, ev.Layer, ev.State}
+	if ev.State == rootfs.Unpacking || p.shown[now] {
+		return
+	}
+	p.shown[now] = true
+	_, _ = fmt.Fprintf(p.env.Err, "%s: %s\n", format.ShortID(ev.Blob.String()), ev.State) // only a report
+}

@@ -1,0 +1,121 @@
+package env
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/overlay"
+	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/overlayfs"
+	"github.com/lrun-dev/lrun/snapshot/vfs"
+)
+
+// The drivers.
+const (
+	overlayfsName = "overlayfs"
+	vfsName       = "vfs"
+)
+
+// Driver says how layers are kept.
+type Driver struct {
+	Name   string
+	Chosen bool         // by --driver or $LRUN_DRIVER, not by a probe
+	Method mount.Method // of overlayfs
+	Reason string       // why nothing better works here; empty when this is the best, or was chosen
+}
+
+// Driver finds out how layers are kept: as the user says, otherwise as the kernel can. It says so once on standard
+// error when that is not the best way. A driver that does not exist is errdefs.ErrInvalidArgument, one that does
+// not work here, or not in this version, errdefs.ErrNotImplemented.
+func (e *Env) Driver() (Driver, error) { return e.pick() }
+
+// pickDriver does the work of Driver.
+func (e *Env) pickDriver() (Driver, error) {
+	root, err := e.store()
+	if err != nil {
+		return Driver{}, err
+	}
+	if err := checkDriver(e.driver); err != nil {
+		return Driver{}, err
+	}
+	if e.driver == vfsName {
+		return Driver{Name: vfsName, Chosen: true}, nil
+	}
+	dir := filepath.Join(root, "snapshots")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return Driver{}, err
+	}
+	if err := os.MkdirAll(e.State(), 0o700); err != nil {
+		return Driver{}, err
+	}
+	d, err := choose(e.driver, e.probe(dir, e.State()))
+	if err == nil && d.Reason != "" {
+		e.Notice("%s", d.notice())
+	}
+	return d, err
+}
+
+// choose makes a driver of what was asked for, "" for the best, and what works.
+func choose(asked string, s overlay.Support) (Driver, error) {
+	d := Driver{Name: overlayfsName, Chosen: asked == overlayfsName, Method: s.Method, Reason: s.Reason}
+	switch {
+	case s.OK:
+		return d, nil
+	case d.Chosen:
+		return Driver{}, errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver overlayfs does not work here (%s): leave --driver out to fall back to vfs", s.Reason))
+	}
+	return Driver{Name: vfsName, Reason: s.Reason}, nil
+}
+
+// notice is what a person should know about a driver that is not the best one.
+func (d Driver) notice() string {
+	if d.Name == vfsName {
+		return "overlayfs does not work here, so the vfs driver copies the whole image for each container: " + d.Reason
+	}
+	return fmt.Sprintf("overlayfs is mounted the older way (%s): %s", d.Method, d.Reason)
+}
+
+// checkDriver refuses what is not a driver of lrun's, and says what to use instead.
+func checkDriver(name string) error {
+	advice := ""
+	switch name {
+	case "", overlayfsName, vfsName:
+		return nil
+	case "overlay", "overlay2":
+		advice = "it is called overlayfs here"
+	case "aufs":
+		advice = "it is in no kernel any more; use overlayfs"
+	case "devicemapper":
+		advice = "it is given up everywhere; use overlayfs on any file system"
+	case "zfs":
+		advice = "use overlayfs on a zfs data set (zfs 2.2), or vfs"
+	case "btrfs":
+		advice = "it is not in this version; overlayfs works on btrfs"
+	case "fuse-overlayfs", "native":
+		advice = "use overlayfs, the kernel's own"
+	default:
+		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("there is no driver %q: use overlayfs or vfs", name))
+	}
+	return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver %s is not supported: %s", strings.TrimSpace(name), advice))
+}
+
+// Snapshots returns the snapshots of the root's driver.
+func (e *Env) Snapshots() (*snapshot.Store, error) { return e.snapshots() }
+
+func (e *Env) openSnapshots() (*snapshot.Store, error) {
+	d, err := e.Driver()
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(e.Root(), "snapshots", d.Name)
+	data := filepath.Join(dir, "data")
+	if d.Name == vfsName {
+		return snapshot.Open(dir, vfs.New(data))
+	}
+	return snapshot.Open(dir, overlayfs.New(data, d.Method))
+}
