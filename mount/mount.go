@@ -94,8 +94,7 @@ func (m Mount) Open() (*os.File, error) {
 func (m Mount) At(target string) error {
 	f, err := m.Open()
 	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
+		if e, ok := errors.AsType[*Error](err); ok {
 			e.Target = target
 		}
 		return err

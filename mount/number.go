@@ -17,19 +17,26 @@ const scratch = "/proc"
 
 // openByNumber makes the mount with mount(2) on a thread that has its own working directory and
 // mount namespace and ends with the call, and clones it out of there.
-func (m Mount) openByNumber(attr uint64, options []Option) (*os.File, error) {
-	type result struct {
-		f   *os.File
-		err error
-	}
-	done := make(chan result, 1)
+func (m Mount) openByNumber(attr uint64, options []Option) (f *os.File, err error) {
+	onOwnThread(func() { f, err = m.openInThread(attr, options) })
+	return f, err
+}
+
+// onOwnThread runs fn, which may spoil its thread, on one that ends with it.
+func onOwnThread(fn func()) {
+	done := make(chan struct{})
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its goroutine
-		f, err := m.openInThread(attr, options)
-		done <- result{f, err}
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() != unix.Getpid() {
+			fn()
+			return // still locked: the thread ends with its goroutine
+		}
+		// The main thread never ends, and is what /proc/self shows. Held here, it cannot be chosen again.
+		defer runtime.UnlockOSThread()
+		onOwnThread(fn)
 	}()
-	r := <-done
-	return r.f, r.err
+	<-done
 }
 
 // openInThread changes the calling thread for good.
@@ -69,11 +76,22 @@ func (m Mount) openInThread(attr uint64, options []Option) (*os.File, error) {
 		return nil, m.fail("open_tree", unix.OPEN_TREE_CLONE|unix.O_CLOEXEC, err)
 	}
 	f := os.NewFile(uintptr(fd), m.Type)
-	if err := setAttributes(f, unix.MountAttr{Attr_set: attr}, false); err != nil {
+	if err := m.leaveScratch(f, attr); err != nil {
 		_ = f.Close() // the first error tells more
-		return nil, m.fail("mount_setattr", uintptr(attr), err)
+		return nil, err
 	}
 	return f, nil
+}
+
+// leaveScratch makes the clone f the only one: the namespace dies a little after the call returns.
+func (m Mount) leaveScratch(f *os.File, attr uint64) error {
+	if err := unix.Unmount(scratch, unix.MNT_DETACH); err != nil {
+		return m.fail("umount "+scratch, unix.MNT_DETACH, err)
+	}
+	if err := setAttributes(f, unix.MountAttr{Attr_set: attr}, false); err != nil {
+		return m.fail("mount_setattr", uintptr(attr), err)
+	}
+	return nil
 }
 
 // numbers writes the options for mount(2), each directory as the number of a descriptor, which the

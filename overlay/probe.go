@@ -23,8 +23,8 @@ type Support struct {
 }
 
 // Probe makes real overlays in a scratch directory under dir, one method after the other until one
-// works: mounted, a file changed, a directory removed and made again. dir must exist. It takes about
-// a millisecond and leaves nothing.
+// works: mounted, a file changed, a directory removed and made again. dir must exist. It takes a few
+// milliseconds and leaves nothing.
 func Probe(dir string) Support {
 	var reasons []string
 	for method := mount.ByDescriptor; method <= mount.ByNumber; method++ {
@@ -86,16 +86,15 @@ func use(root *os.File) error {
 	if err := unix.Mkdirat(at, "d", 0o755); err != nil {
 		return fmt.Errorf("make a removed directory again: %w", err)
 	}
-	if err := unix.Faccessat(at, "d/e", unix.F_OK, 0); !errors.Is(err, unix.ENOENT) {
-		return fmt.Errorf("make a removed directory again: its old content is back (%v)", err)
+	if err := unix.Unlinkat(at, "d", unix.AT_REMOVEDIR); err != nil {
+		return fmt.Errorf("make a removed directory again, its old content is back: %w", err)
 	}
 	return nil
 }
 
 // oneLine shortens an error to what a person needs: the operation and the cause, no options.
 func oneLine(err error) string {
-	var e *mount.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*mount.Error](err); ok {
 		op, _, _ := strings.Cut(e.Op, ` "`) // without the directory
 		err = fmt.Errorf("%s: %w", op, e.Err)
 	}

@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -24,20 +23,6 @@ func (Whiteouts) Whiteout(dir *os.File, name string) error {
 func (Whiteouts) Opaque(dir *os.File) error {
 	if err := unix.Fsetxattr(int(dir.Fd()), "trusted.overlay.opaque", []byte("y"), 0); err != nil {
 		return &os.PathError{Op: "make opaque", Path: dir.Name(), Err: err}
-	}
-	return nil
-}
-
-// Renew makes work, a workdir that a volatile mount has used, usable for one more mount: it deletes
-// the mark (work/work/incompat) for which the kernel refuses it. That is safe as long as the machine
-// has not crashed since that mount, which the caller has to know. A workdir without the mark is left
-// as it is.
-func Renew(work string) error {
-	mark := work + "/work/incompat"
-	for _, dir := range []string{mark + "/volatile", mark} {
-		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
-			return &os.PathError{Op: "rmdir", Path: dir, Err: err}
-		}
 	}
 	return nil
 }

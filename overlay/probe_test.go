@@ -1,0 +1,157 @@
+package overlay
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
+	"github.com/lrun-dev/lrun/mount"
+)
+
+func TestProbe(t *testing.T) {
+	testutil.RequireRoot(t)
+	testutil.LeakCheck(t)
+	dir := filepath.Join(t.TempDir(), `odd:,\ name`)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for method := mount.ByDescriptor; method <= mount.ByNumber; method++ {
+		if err := try(dir, method); err != nil {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	if s := Probe(dir); s != (Support{Method: mount.ByDescriptor, OK: true}) {
+		t.Errorf("got %+v", s)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// Trap 17: where overlays do not work, the answer says why, for each way that was tried.
+func TestProbeReason(t *testing.T) {
+	testutil.RequireRoot(t)
+	testutil.LeakCheck(t)
+	s := newStack(t, "a")
+	merged := s.mount(t, Options{Volatile: true}, "a")
+	defer s.unmount(t)
+	readOnly := t.TempDir()
+	if err := (mount.Mount{Type: "bind", Source: readOnly, ReadOnly: true}).At(readOnly); err != nil {
+		t.Fatal(err)
+	}
+	defer mount.Unmount(readOnly)
+	tests := []struct{ name, dir, says string }{
+		{"upperdir on overlayfs", merged, ""}, // one level is allowed as lowerdir, an upperdir needs more
+		{"read-only filesystem", readOnly, "read-only file system"},
+		{"no such directory", "/nowhere", "no such file"},
+		{"a filesystem that holds no files", "/proc", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := Probe(tt.dir)
+			if got.OK || strings.Contains(got.Reason, "\n") || !strings.Contains(got.Reason, tt.says) {
+				t.Errorf("got %+v", got)
+			}
+			for method := mount.ByDescriptor; method <= mount.ByNumber; method++ {
+				if !strings.Contains(got.Reason, method.String()+": ") {
+					t.Errorf("%q does not tell of %q", got.Reason, method)
+				}
+			}
+		})
+	}
+}
+
+func TestCachedProbe(t *testing.T) {
+	testutil.RequireRoot(t)
+	dir, state := t.TempDir(), t.TempDir()
+	path := filepath.Join(state, "overlay.json")
+	now, device, err := here(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted := Support{Method: mount.ByNumber, OK: true, Reason: "planted"}
+	fresh := Probe(dir)
+	tests := []struct {
+		name   string
+		change func(p *probed)
+		want   Support
+	}{
+		{"the same", func(*probed) {}, planted},
+		{"another boot", func(p *probed) { p.Boot = "other" }, fresh},
+		{"another kernel", func(p *probed) { p.Kernel = "other" }, fresh},
+		{"another filesystem", func(p *probed) { p.Devices = map[string]Support{"0:0": planted} }, fresh},
+		{"a refusal", func(p *probed) { p.Devices[device] = Support{Reason: "planted"} }, fresh},
+		{"nothing", func(p *probed) { p.Devices = nil }, fresh},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := now
+			p.Devices = map[string]Support{device: planted}
+			tt.change(&p)
+			b, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, path, string(b))
+			for range 2 {
+				if got := CachedProbe(dir, state); got != tt.want {
+					t.Errorf("got %+v, want %+v", got, tt.want)
+				}
+			}
+		})
+	}
+	for name, content := range map[string]string{"empty": "", "corrupt": "{", "of another form": `{"devices":[]}`} {
+		t.Run(name, func(t *testing.T) {
+			write(t, path, content)
+			if got := CachedProbe(dir, state); got != fresh {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+	t.Run("two filesystems", func(t *testing.T) {
+		other := t.TempDir()
+		if err := (mount.Mount{Type: "tmpfs", Source: "tmpfs"}).At(other); err != nil {
+			t.Fatal(err)
+		}
+		defer mount.Unmount(other)
+		for _, d := range []string{dir, other} {
+			if got := CachedProbe(d, state); !got.OK {
+				t.Errorf("got %+v", got)
+			}
+		}
+		var p probed
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(b, &p); err != nil || len(p.Devices) != 2 {
+			t.Errorf("kept %s", b)
+		}
+	})
+	t.Run("no place for the cache", func(t *testing.T) {
+		if got := CachedProbe(dir, "/nowhere"); got != fresh {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("no such directory", func(t *testing.T) {
+		if got := CachedProbe("/nowhere", state); got.OK || !strings.Contains(got.Reason, "/nowhere") {
+			t.Errorf("got %+v", got)
+		}
+	})
+}
+
+func TestOneLine(t *testing.T) {
+	err := errors.Join(&mount.Error{Op: `open lowerdir+ "/a b"`, Data: "lowerdir=/a b", Err: unix.EPERM})
+	if got := oneLine(err); got != "open lowerdir+: operation not permitted" {
+		t.Errorf("got %q", got)
+	}
+	if got := oneLine(errors.Join(unix.EPERM, unix.EIO)); strings.Contains(got, "\n") {
+		t.Errorf("got %q", got)
+	}
+}
