@@ -150,7 +150,7 @@ func newGzipReader(buf *bufio.Reader) (*gzipReader, error) {
 func (g *gzipReader) Read(p []byte) (int, error) {
 	for {
 		n, err := g.z.Read(p)
-		if !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if !errors.Is(err, io.EOF) {
 			return n, err
 		}
 		if n > 0 {

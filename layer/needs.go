@@ -8,6 +8,9 @@ type Needs struct {
 	ImpliedDirs []string `json:"impliedDirs,omitempty"`
 	// Links are hard links to files that the layer does not hold, in the order of the tar.
 	Links []Link `json:"links,omitempty"`
+	// Whiteouts are directories in which the layer has whiteouts. A whiteout in a directory that no layer below has
+	// too shows as a broken name (Linux up to 6.18 at least), so such whiteouts must go.
+	Whiteouts []string `json:"whiteouts,omitempty"`
 	// Opaque says that the tar hides the whole tree below. The kernel ignores an opaque marker on the root of a
 	// layer, so each name below needs a whiteout of its own.
 	Opaque bool `json:"opaque,omitempty"`
@@ -27,5 +30,5 @@ type Link struct {
 
 // Empty reports that nothing but perhaps the root's own metadata depends on the parents.
 func (n Needs) Empty() bool {
-	return len(n.ImpliedDirs) == 0 && len(n.Links) == 0 && !n.Opaque
+	return len(n.ImpliedDirs) == 0 && len(n.Links) == 0 && len(n.Whiteouts) == 0 && !n.Opaque
 }

@@ -2,12 +2,334 @@ package layer
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"os"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
 
-	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
-// Settle joins the layer in dir, unpacked with ApplyOptions.Whiteouts, to its parents.
+// Settle joins the layer in dir, unpacked with ApplyOptions.Whiteouts, to its parents, so that mounted on them by
+// overlayfs it looks as if it had been unpacked on top of them. parents is the merged read-only view of all layers
+// below, nil if there is none; it is only read. The layer must not be mounted.
+//
+//   - A directory that the tar only implied gets the metadata of the one below. Where below there is a link to a
+//     directory, what the layer has in it moves to where the link leads.
+//   - A hard link to a file below copies that file, with all metadata, up into the layer first. Other names that the
+//     file has below stay apart (overlayfs with index=off).
+//   - Whiteouts in a directory that does not exist below go, as do directories that hold nothing else.
+//   - A layer that hides the whole tree below gets a whiteout for every name in its root.
+//
+// A hard link whose target is nowhere, and a parent that is a file below, are ErrInvalidArgument and name both. After
+// an error the layer is to be thrown away. Nothing is synced.
 func Settle(ctx context.Context, dir *os.File, needs Needs, parents *os.File) error {
-	return errdefs.ErrNotImplemented
+	defer runtime.KeepAlive(parents)
+	defer runtime.KeepAlive(dir)
+	s := &settler{
+		ctx: ctx, dir: dir, parents: parents, tree: needs.tree, opaque: needs.Opaque,
+		implied: setOf(needs.ImpliedDirs), whiteouts: setOf(needs.Whiteouts),
+		waiting: map[string]bool{}, copies: map[inodeID]string{},
+	}
+	for _, step := range []func(Needs) error{s.links, s.directories, s.removals, s.root} {
+		if err := step(needs); err != nil {
+			return fmt.Errorf("settle layer: %w", err)
+		}
+	}
+	return nil
+}
+
+// settler is one Settle. Its names are real names in the layer, "" for the root.
+type settler struct {
+	ctx          context.Context
+	dir, parents *os.File
+	tree         *node // may be nil
+	opaque       bool
+	implied      map[string]bool    // directories not settled yet
+	whiteouts    map[string]bool    // directories that hold whiteouts
+	waiting      map[string]bool    // names of hard links not made yet
+	copies       map[inodeID]string // files below that have a copy in the layer under another name
+}
+
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[path.Clean("/" + name)[1:]] = true
+	}
+	return set
+}
+
+// directories settles the implied directories, parents first. A move changes the names of those that are left, which
+// is why the order is then made again.
+func (s *settler) directories(Needs) error {
+	for len(s.implied) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(s.implied)) {
+			if err := s.ctx.Err(); err != nil {
+				return err
+			}
+			moved, err := s.directory(name)
+			if err != nil {
+				return fmt.Errorf("directory %q: %w", name, err)
+			}
+			delete(s.implied, name)
+			if moved {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func (s *settler) directory(name string) (moved bool, err error) {
+	if own, err := peek(s.dir, name); err != nil || own != directory {
+		return false, err // it went with a directory above
+	}
+	found, err := s.below(name)
+	if err != nil {
+		return false, err
+	}
+	if found == directory {
+		return false, s.describe(name)
+	}
+	to := ""
+	if found == link {
+		if to, found, err = s.destination(name); err != nil {
+			return false, err
+		}
+		if found == directory {
+			return true, s.merge(name, to)
+		}
+	}
+	switch adds, err := s.adds(name); {
+	case err != nil:
+		return false, err
+	case !adds:
+		return false, s.drop(name)
+	case found == file:
+		return false, errNotDir{name}
+	case to != "":
+		return true, s.merge(name, to)
+	}
+	return false, nil
+}
+
+// destination returns where the link that name is below leads to and what is there.
+func (s *settler) destination(name string) (string, presence, error) {
+	to, err := s.resolve(name, true)
+	if err != nil {
+		return "", absent, err
+	}
+	found, err := peek(s.dir, to)
+	if err == nil && found == absent {
+		found, err = s.below(to)
+	}
+	if found == whiteout {
+		found = absent
+	}
+	return to, found, err
+}
+
+// adds reports whether a directory of the layer holds anything but whiteouts and directories that hold only such.
+func (s *settler) adds(name string) (bool, error) {
+	fd, err := beneath(s.dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(fd)
+	names, err := readNames(fd)
+	if err != nil {
+		return false, err
+	}
+	for _, base := range names {
+		st, err := lstat(fd, base)
+		if err != nil {
+			return false, err
+		}
+		child := path.Join(name, base)
+		switch {
+		case isWhiteout(st):
+			continue
+		case !isType(st, unix.S_IFDIR), !s.implied[child]:
+			return true, nil
+		}
+		if adds, err := s.adds(child); err != nil || adds {
+			return adds, err
+		}
+	}
+	return false, nil
+}
+
+// drop removes name from the layer.
+func (s *settler) drop(name string) error {
+	return s.in(parentOf(name), func(parent int) error { return removeTree(parent, path.Base(name)) })
+}
+
+// in opens a directory of the layer for a change of its entries that leaves its time as it is.
+func (s *settler) in(name string, do func(fd int) error) error {
+	fd, err := beneath(s.dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return fmt.Errorf("open %q: %w", name, err)
+	}
+	defer unix.Close(fd)
+	return keepTime(fd, func() error { return do(fd) })
+}
+
+// describe gives a directory of the layer the metadata of the one below.
+func (s *settler) describe(name string) error {
+	from, err := beneath(s.parents, name, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	m, err := inodeMetadata(from)
+	if err != nil {
+		return err
+	}
+	to, err := beneath(s.dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(to)
+	return m.write(inode{to, ".", to})
+}
+
+// makeDirs makes name and its parents in the layer where they are missing, like those below where there are any.
+func (s *settler) makeDirs(name string) error {
+	if name == "" {
+		return nil
+	}
+	if err := s.makeDirs(parentOf(name)); err != nil {
+		return err
+	}
+	own, err := peek(s.dir, name)
+	if err != nil || own == directory {
+		return err
+	}
+	err = s.in(parentOf(name), func(parent int) error { return makeDirOver(parent, path.Base(name), own == whiteout) })
+	if err != nil || own == whiteout {
+		return err
+	}
+	if found, err := s.below(name); err != nil || found != directory {
+		return err
+	}
+	return s.describe(name)
+}
+
+func makeDirOver(parent int, base string, whiteout bool) error {
+	if whiteout {
+		if err := unix.Unlinkat(parent, base, 0); err != nil {
+			return err
+		}
+	}
+	if err := unix.Mkdirat(parent, base, 0o700); err != nil {
+		return err
+	}
+	if err := impliedMetadata().write(inode{parent, base, -1}); err != nil || !whiteout {
+		return err
+	}
+	return makeOpaque(parent, base)
+}
+
+// removals removes the whiteouts that have nothing below them.
+func (s *settler) removals(Needs) error {
+	for _, name := range slices.Sorted(maps.Keys(s.whiteouts)) {
+		if own, err := peek(s.dir, name); err != nil || own != directory {
+			continue // removed for having nothing else
+		}
+		found, err := s.below(name)
+		if err != nil {
+			return err
+		}
+		if found == directory {
+			continue
+		}
+		if err := s.in(name, removeWhiteouts); err != nil {
+			return fmt.Errorf("whiteouts of %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func removeWhiteouts(dir int) error {
+	names, err := readNames(dir)
+	if err != nil {
+		return err
+	}
+	for _, base := range names {
+		st, err := lstat(dir, base)
+		if err == nil && isWhiteout(st) {
+			err = unix.Unlinkat(dir, base, 0)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// root settles the root itself.
+func (s *settler) root(needs Needs) error {
+	if s.parents == nil {
+		return nil
+	}
+	if needs.Opaque {
+		if err := s.in("", s.hideAll); err != nil {
+			return err
+		}
+	}
+	if needs.Root {
+		return s.describe("")
+	}
+	return nil
+}
+
+// hideAll puts a whiteout for every name of the parents' root that the layer does not have.
+func (s *settler) hideAll(root int) error {
+	names, err := readNames(int(s.parents.Fd()))
+	if err != nil {
+		return err
+	}
+	for _, base := range names {
+		if found, err := s.visible(base); err != nil {
+			return err
+		} else if !found {
+			continue
+		}
+		if err := unix.Mknodat(root, base, unix.S_IFCHR, 0); err != nil && !errors.Is(err, unix.EEXIST) {
+			return fmt.Errorf("whiteout %q: %w", base, err)
+		}
+	}
+	return nil
+}
+
+func (s *settler) visible(base string) (bool, error) {
+	found, err := peek(s.parents, base)
+	return found != absent && found != whiteout, err
+}
+
+func makeOpaque(at int, base string) error {
+	fd, err := openDir(at, base)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Fsetxattr(fd, opaqueXattr, []byte("y"), 0)
+}
+
+// renamed updates what is noted by name after a directory of the layer moved.
+func (s *settler) renamed(from, to string) {
+	for _, set := range []map[string]bool{s.implied, s.whiteouts} {
+		for _, name := range slices.Collect(maps.Keys(set)) {
+			rest, inside := strings.CutPrefix(name, from+"/")
+			if !inside && name != from {
+				continue
+			}
+			delete(set, name)
+			set[path.Join(to, rest)] = true
+		}
+	}
 }

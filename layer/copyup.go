@@ -1,0 +1,203 @@
+package layer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// inodeID tells whether two names below are one file.
+type inodeID struct{ dev, ino uint64 }
+
+// links makes the hard links that wait. It comes first, while the names are those that the tar had.
+func (s *settler) links(needs Needs) error {
+	for _, l := range needs.Links {
+		s.waiting[l.Name] = true
+	}
+	return inAnyOrder(needs.Links, s.link, func(l Link) error { return errNoTarget(l.Name, l.Target) })
+}
+
+// link makes one hard link. It reports false when there is no target, or none yet.
+func (s *settler) link(l Link) (bool, error) {
+	if err := s.ctx.Err(); err != nil {
+		return false, err
+	}
+	target, err := s.resolve(l.Target, false)
+	if err != nil {
+		return false, fmt.Errorf("hard link %q: %w", l.Name, err)
+	}
+	done, err := s.linkTo(l.Name, target)
+	if err != nil {
+		return false, fmt.Errorf("hard link %q to %q: %w", l.Name, l.Target, err)
+	}
+	if done {
+		delete(s.waiting, l.Name)
+	}
+	return done, nil
+}
+
+func (s *settler) linkTo(name, target string) (bool, error) {
+	own, err := peek(s.dir, target)
+	if err != nil {
+		return false, err
+	}
+	found, err := peek(s.parents, target)
+	if err != nil {
+		return false, err
+	}
+	mine := (own == file || own == link) && !s.waiting[target]
+	switch {
+	// The link meant what was there when its entry came: a later entry of the layer is only the second choice.
+	case mine && (found == absent || found == whiteout || s.later(name, target)):
+		return true, s.replace(name, func(dir int, base string) error { return s.linkat(target, dir, base) })
+	case found == absent, found == whiteout:
+		return false, nil
+	case found == directory:
+		return false, invalid("it is a directory")
+	}
+	hidden, err := s.hidden(target)
+	if err != nil {
+		return false, err
+	}
+	if hidden || own != absent {
+		return true, s.copyApart(name, target)
+	}
+	if err := s.copyUp(target); err != nil {
+		return false, err
+	}
+	return true, s.replace(name, func(dir int, base string) error { return s.linkat(target, dir, base) })
+}
+
+// replace puts what do makes in the place that was held for a hard link.
+func (s *settler) replace(name string, do func(dir int, base string) error) error {
+	return s.in(parentOf(name), func(dir int) error {
+		if err := unix.Unlinkat(dir, path.Base(name), 0); err != nil {
+			return err
+		}
+		return do(dir, path.Base(name))
+	})
+}
+
+func (s *settler) linkat(target string, dir int, base string) error {
+	from, err := beneath(s.dir, parentOf(target), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	return unix.Linkat(from, path.Base(target), dir, base, 0)
+}
+
+// copyUp makes the file target of the layers below part of the layer, by the same name.
+func (s *settler) copyUp(target string) error {
+	if err := s.makeDirs(parentOf(target)); err != nil {
+		return err
+	}
+	return s.in(parentOf(target), func(dir int) error { return s.copyFile(target, dir, path.Base(target)) })
+}
+
+// copyApart makes name a copy of the file target below, whose own name this layer hides or uses for something else.
+func (s *settler) copyApart(name, target string) error {
+	id, err := s.identify(target)
+	if err != nil {
+		return err
+	}
+	return s.replace(name, func(dir int, base string) error {
+		if first, ok := s.copies[id]; ok {
+			return s.linkat(first, dir, base)
+		}
+		s.copies[id] = name
+		return s.copyFile(target, dir, base)
+	})
+}
+
+func (s *settler) identify(target string) (inodeID, error) {
+	fd, err := beneath(s.parents, target, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return inodeID{}, err
+	}
+	defer unix.Close(fd)
+	st, err := fstat(fd)
+	return inodeID{st.Dev, st.Ino}, err
+}
+
+// copyFile copies target of the layers below, with all metadata, to base in dir.
+func (s *settler) copyFile(target string, dir int, base string) error {
+	from, err := beneath(s.parents, target, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	st, err := fstat(from)
+	if err != nil {
+		return err
+	}
+	m, err := inodeMetadata(from)
+	if err != nil {
+		return err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		err = s.copyBytes(target, dir, base)
+	case unix.S_IFLNK:
+		var to string
+		if to, err = readlink(from, ""); err == nil {
+			err = unix.Symlinkat(to, dir, base)
+		}
+	default:
+		err = unix.Mknodat(dir, base, st.Mode&unix.S_IFMT|0o600, int(st.Rdev))
+	}
+	if err != nil {
+		return fmt.Errorf("copy %q up: %w", target, err)
+	}
+	i := inode{dir, base, -1}
+	if err := i.dropXattrs(); err != nil { // a default ACL of the directory
+		return err
+	}
+	return m.write(i)
+}
+
+func (s *settler) copyBytes(target string, dir int, base string) (err error) {
+	fd, err := beneath(s.parents, target, unix.O_RDONLY|unix.O_NOFOLLOW)
+	if err != nil {
+		return err
+	}
+	from := os.NewFile(uintptr(fd), target)
+	defer from.Close()
+	fd, err = openAt(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return err
+	}
+	to := os.NewFile(uintptr(fd), base)
+	defer func() { err = errors.Join(err, to.Close()) }()
+	return s.copyData(from, to)
+}
+
+// copyData copies the bytes and leaves the holes.
+func (s *settler) copyData(from, to *os.File) error {
+	fi, err := from.Stat()
+	if err != nil {
+		return err
+	}
+	for end := int64(0); ; {
+		start, err := from.Seek(end, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return to.Truncate(fi.Size())
+		}
+		if err != nil {
+			return err
+		}
+		if end, err = from.Seek(start, unix.SEEK_HOLE); err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.NewOffsetWriter(to, start), io.NewSectionReader(from, start, end-start)); err != nil {
+			return err
+		}
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package layer
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// create makes the entry h as base in the directory that was opened as its parent.
+func (u *unpacker) create(base string, h *tar.Header, body io.Reader) error {
+	if h.Typeflag == tar.TypeLink {
+		return u.hardLink(base, h.Linkname)
+	}
+	m, err := headerMetadata(h)
+	if err != nil {
+		return err
+	}
+	switch h.Typeflag {
+	case tar.TypeDir:
+		return u.directory(base, m)
+	case tar.TypeReg, tar.TypeGNUSparse:
+		return u.regular(base, h, m, body)
+	case tar.TypeSymlink:
+		return u.symlink(base, h, m)
+	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
+		return u.special(base, h, m)
+	}
+	return invalid("entries of type %q are not supported", h.Typeflag)
+}
+
+// fresh makes base with make, which fails with EEXIST where something is; that is then removed. The node returned
+// is a new one.
+func (u *unpacker) fresh(base string, make func(dir int) error) (*node, error) {
+	parent := u.parents.top()
+	err := make(parent.fd)
+	if errors.Is(err, unix.EEXIST) {
+		if err := u.clear(parent, base); err != nil {
+			return nil, fmt.Errorf("replace: %w", err)
+		}
+		err = make(parent.fd)
+	}
+	if err != nil {
+		return nil, err
+	}
+	u.parents.added()
+	n := parent.node.put(base, &node{seq: u.seq})
+	return n, u.dropInherited(parent, base)
+}
+
+// clear removes base, a whole directory too: the entry that comes replaces it.
+func (u *unpacker) clear(parent *frame, base string) error {
+	delete(parent.node.children, base)
+	u.gone()
+	return removeTree(parent.fd, base)
+}
+
+// gone is called when a link or a directory is removed that may have been on the way of a walk. What is open for the
+// entry at hand stays right: it is an ancestor of what was removed.
+func (u *unpacker) gone() {
+	u.parents.valid = false
+	u.targets.forget()
+}
+
+// dropInherited undoes what a default ACL of the parent did to a new file: a tar says itself what ACLs it has.
+func (u *unpacker) dropInherited(parent *frame, base string) error {
+	if !parent.acl {
+		return nil
+	}
+	return inode{parent.fd, base, -1}.withPath(func(path string) error {
+		for _, name := range []string{aclAccess, aclDefault} {
+			err := unix.Removexattr(path, name)
+			if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
+				return fmt.Errorf("remove inherited %s: %w", name, err)
+			}
+		}
+		return nil
+	})
+}
+
+func (u *unpacker) directory(base string, m metadata) error {
+	parent := u.parents.top()
+	err := unix.Mkdirat(parent.fd, base, 0o700)
+	var n *node
+	switch {
+	case err == nil:
+		n = parent.node.put(base, &node{dir: true})
+		err = u.dropInherited(parent, base)
+	case errors.Is(err, unix.EEXIST):
+		n, err = u.existingDir(parent, base)
+	}
+	if err != nil {
+		return fmt.Errorf("make directory: %w", err)
+	}
+	if err := m.writeExceptTime(inode{parent.fd, base, -1}); err != nil {
+		return err
+	}
+	u.parents.added()
+	n.seq, n.holds = u.seq, true
+	n.setTime(m.mtime)
+	return nil
+}
+
+// existingDir takes over what is already there by the name of a directory entry: a directory stays with what is in
+// it but loses its xattrs, anything else is replaced.
+func (u *unpacker) existingDir(parent *frame, base string) (*node, error) {
+	st, err := lstat(parent.fd, base)
+	if err != nil {
+		return nil, err
+	}
+	if !isType(st, unix.S_IFDIR) {
+		return u.makeDir(parent, base)
+	}
+	if err := (inode{parent.fd, base, -1}).dropXattrs(); err != nil {
+		return nil, err
+	}
+	if n := parent.node.child(base); n != nil {
+		return n, nil
+	}
+	return parent.node.put(base, &node{dir: true}), nil
+}
+
+// makeDir makes the directory base, instead of the file or whiteout that this layer may have there. Then it is
+// another directory than the one below, and nothing of that may show through.
+func (u *unpacker) makeDir(parent *frame, base string) (*node, error) {
+	n := &node{dir: true}
+	if old := parent.node.child(base); old != nil {
+		n.severed, n.opaque = true, true
+	}
+	err := unix.Mkdirat(parent.fd, base, 0o700)
+	if errors.Is(err, unix.EEXIST) {
+		u.gone()
+		if err := unix.Unlinkat(parent.fd, base, 0); err != nil {
+			return nil, err
+		}
+		err = unix.Mkdirat(parent.fd, base, 0o700)
+	}
+	if err != nil {
+		return nil, err
+	}
+	parent.node.put(base, n)
+	if err := u.dropInherited(parent, base); err != nil {
+		return nil, err
+	}
+	if n.severed && u.overlay() {
+		return n, u.markOpaque(parent.fd, base)
+	}
+	return n, nil
+}
+
+func (u *unpacker) regular(base string, h *tar.Header, m metadata, body io.Reader) (err error) {
+	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
+	fd := -1
+	_, err = u.fresh(base, func(dir int) (err error) {
+		fd, err = openAt(dir, base, flags, 0o600)
+		return err
+	})
+	if fd >= 0 {
+		// A close error of a local filesystem is one of quota or of a network: the file would not be whole.
+		defer func() { err = errors.Join(err, unix.Close(fd)) }()
+	}
+	if err != nil {
+		return fmt.Errorf("create file: %w", err)
+	}
+	if isSparse(h) {
+		err = u.writeSparse(fd, h.Size, body)
+	} else {
+		err = u.writeAll(fd, body)
+	}
+	if err != nil {
+		return err
+	}
+	u.size += h.Size
+	return m.write(inode{u.parents.top().fd, base, fd})
+}
+
+func (u *unpacker) writeAll(fd int, body io.Reader) error {
+	return u.blocks(body, func(_ int64, data []byte) error { return writeFull(fd, data) })
+}
+
+// blocks calls do for one buffer of the body after the other.
+func (u *unpacker) blocks(body io.Reader, do func(offset int64, data []byte) error) error {
+	for offset := int64(0); ; {
+		n, err := fill(body, u.buf)
+		atEnd := errors.Is(err, io.EOF)
+		if err != nil && !atEnd {
+			return fmt.Errorf("read file: %w", u.stream.explain(err))
+		}
+		if err := do(offset, u.buf[:n]); err != nil {
+			return fmt.Errorf("write file: %w", err)
+		}
+		if atEnd {
+			return nil
+		}
+		if err := u.ctx.Err(); err != nil {
+			return err
+		}
+		offset += int64(n)
+	}
+}
+
+func writeFull(fd int, data []byte) error {
+	for len(data) > 0 {
+		n, err := unix.Write(fd, data)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// isSparse reports that the tar marks the file as sparse: GNU's old form or one of the three in PAX records.
+func isSparse(h *tar.Header) bool {
+	if h.Typeflag == tar.TypeGNUSparse {
+		return true
+	}
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
+}
+
+// holeSize is the block in which zeros are looked for: that of nearly every filesystem.
+const holeSize = 4096
+
+// writeSparse leaves out the blocks that are all zero, which package tar gives for the holes.
+func (u *unpacker) writeSparse(fd int, size int64, body io.Reader) error {
+	if err := unix.Ftruncate(fd, size); err != nil {
+		return fmt.Errorf("set size: %w", err)
+	}
+	var zeros [holeSize]byte
+	return u.blocks(body, func(offset int64, data []byte) error {
+		for len(data) > 0 {
+			block := data[:min(len(data), holeSize)]
+			if !bytes.Equal(block, zeros[:len(block)]) {
+				if err := pwriteFull(fd, block, offset); err != nil {
+					return err
+				}
+			}
+			data, offset = data[len(block):], offset+int64(len(block))
+		}
+		return nil
+	})
+}
+
+func pwriteFull(fd int, data []byte, offset int64) error {
+	for len(data) > 0 {
+		n, err := unix.Pwrite(fd, data, offset)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		data, offset = data[n:], offset+int64(n)
+	}
+	return nil
+}
+
+func (u *unpacker) symlink(base string, h *tar.Header, m metadata) error {
+	if strings.IndexByte(h.Linkname, 0) >= 0 || h.Linkname == "" || len(h.Linkname) > maxName {
+		return invalid("the target of the symbolic link is empty, longer than %d bytes, or holds a NUL", maxName)
+	}
+	_, err := u.fresh(base, func(dir int) error { return unix.Symlinkat(h.Linkname, dir, base) })
+	if err != nil {
+		return fmt.Errorf("make symbolic link: %w", err)
+	}
+	return m.write(inode{u.parents.top().fd, base, -1})
+}
+
+func (u *unpacker) special(base string, h *tar.Header, m metadata) error {
+	mode, dev := uint32(unix.S_IFIFO), uint64(0)
+	if h.Typeflag != tar.TypeFifo {
+		// dev_t of the kernel has 12 and 20 bits.
+		if h.Devmajor < 0 || h.Devmajor >= 1<<12 || h.Devminor < 0 || h.Devminor >= 1<<20 {
+			return invalid("device number %d:%d is outside 4095:1048575", h.Devmajor, h.Devminor)
+		}
+		mode, dev = unix.S_IFBLK, unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor))
+	}
+	if h.Typeflag == tar.TypeChar {
+		mode = unix.S_IFCHR
+		if dev == 0 {
+			return invalid("the character device 0:0 is overlayfs's whiteout and would hide a file")
+		}
+	}
+	_, err := u.fresh(base, func(dir int) error { return unix.Mknodat(dir, base, mode|0o600, int(dev)) })
+	if err != nil {
+		return fmt.Errorf("make device or FIFO: %w", err)
+	}
+	return m.write(inode{u.parents.top().fd, base, -1})
+}

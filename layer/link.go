@@ -1,0 +1,168 @@
+package layer
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// waiting is a hard link whose target was not there when its entry came: it is further down in the tar, or in a
+// layer below. An empty file holds its place.
+type waiting struct {
+	path   string
+	node   *node
+	target string
+}
+
+// hardLink makes base another name of target. The metadata of such an entry are not used: they are those of the
+// file, which its own entry describes, and writing them again would strip it of its capabilities.
+func (u *unpacker) hardLink(base, rawTarget string) error {
+	target, err := cleanName(rawTarget)
+	if err == nil && target.base == "" {
+		err = invalid("it is the root")
+	}
+	if err == nil {
+		err = u.linkTo(base, target)
+	}
+	if errors.Is(err, unix.EEXIST) {
+		// What is replaced may be a directory on the way to the target: look again.
+		if err = u.clear(u.parents.top(), base); err == nil {
+			err = u.linkTo(base, target)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("hard link to %q: %w", rawTarget, err)
+	}
+	return nil
+}
+
+// linkTo links base to target, or lets it wait for it.
+func (u *unpacker) linkTo(base string, target name) error {
+	found, err := u.targets.lookup(target.parent)
+	if err != nil {
+		return err
+	}
+	from, to := u.targets.top(), u.parents.top()
+	n := from.node.child(target.base)
+	switch {
+	case found && n != nil && n.link != "":
+		return u.wait(base, n.link) // a chain of links: all wait for the same file
+	case !found, u.overlay() && (n == nil || n.whiteout):
+		return u.wait(base, target.path())
+	}
+	st, err := lstat(from.fd, target.base)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return u.wait(base, target.path())
+	case err != nil:
+		return err
+	case isType(st, unix.S_IFDIR):
+		return invalid("it is a directory")
+	}
+	if from.node != to.node || target.base != base {
+		if err := unix.Linkat(from.fd, target.base, to.fd, base, 0); err != nil {
+			return err
+		}
+		n = nil
+	}
+	if n == nil {
+		to.node.put(base, &node{seq: u.seq})
+	}
+	u.parents.added()
+	return nil
+}
+
+// wait puts an empty file in the place of a hard link that cannot be made yet.
+func (u *unpacker) wait(base, target string) error {
+	n, err := u.fresh(base, func(dir int) error {
+		fd, err := openAt(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return err
+		}
+		return unix.Close(fd)
+	})
+	if err != nil {
+		return fmt.Errorf("hard link to %q: %w", target, err)
+	}
+	n.link = target
+	u.links = append(u.links, waiting{path.Join(u.parents.path(), base), n, target})
+	return nil
+}
+
+// finishLinks makes the links that waited. In a layer of its own it returns them for Settle, which knows whether
+// the layers below have their targets.
+func (u *unpacker) finishLinks() ([]Link, error) {
+	links := slices.DeleteFunc(u.links, func(w waiting) bool {
+		return u.root.find(w.path) != w.node // replaced by a later entry
+	})
+	if u.overlay() {
+		var left []Link
+		for _, w := range links {
+			left = append(left, Link{Name: w.path, Target: w.target})
+		}
+		return left, nil
+	}
+	return nil, inAnyOrder(links, u.finishLink, func(w waiting) error { return errNoTarget(w.path, w.target) })
+}
+
+// inAnyOrder calls do for every link until no call gets any further: one link may wait for another. do reports
+// whether it made the link; stuck is the error for one that was never made.
+func inAnyOrder[L any](links []L, do func(L) (bool, error), stuck func(L) error) error {
+	for len(links) > 0 {
+		var left []L
+		for _, l := range links {
+			done, err := do(l)
+			if err != nil {
+				return err
+			}
+			if !done {
+				left = append(left, l)
+			}
+		}
+		if len(left) == len(links) {
+			return stuck(left[0])
+		}
+		links = left
+	}
+	return nil
+}
+
+func errNoTarget(link, target string) error {
+	return invalid("hard link %q: its target %q is neither in this layer nor below", link, target)
+}
+
+func (u *unpacker) finishLink(w waiting) (bool, error) {
+	link, err := cleanName(w.path)
+	if err != nil {
+		return false, err
+	}
+	target, err := cleanName(w.target)
+	if err != nil {
+		return false, err
+	}
+	if _, err := u.parents.walk(link.parent, onlyLook); err != nil {
+		return false, err
+	}
+	found, err := u.targets.lookup(target.parent)
+	if err != nil || !found {
+		return false, err
+	}
+	from, to := u.targets.top(), u.parents.top()
+	if n := from.node.child(target.base); n != nil && (n.link != "" || n.dir) {
+		return false, nil
+	}
+	if _, err := lstat(from.fd, target.base); err != nil {
+		return false, ignore(err, unix.ENOENT)
+	}
+	if err := unix.Unlinkat(to.fd, link.base, 0); err != nil {
+		return false, fmt.Errorf("hard link %q: %w", w.path, err)
+	}
+	if err := unix.Linkat(from.fd, target.base, to.fd, link.base, 0); err != nil {
+		return false, fmt.Errorf("hard link %q to %q: %w", w.path, w.target, err)
+	}
+	w.node.link = ""
+	return true, nil
+}

@@ -1,0 +1,148 @@
+package layer
+
+import (
+	"fmt"
+	"path"
+
+	"golang.org/x/sys/unix"
+)
+
+// merge moves what the layer has in the directory from into to: below, from is a link that leads there. The names
+// are joined; where both have one, the entry that came later in the tar wins, as if it had been unpacked in place.
+func (s *settler) merge(from, to string) error {
+	if err := s.makeDirs(to); err != nil {
+		return err
+	}
+	if err := s.mergeInto(from, to); err != nil {
+		return fmt.Errorf("move to %q, where the layers below have it: %w", to, err)
+	}
+	return nil
+}
+
+func (s *settler) mergeInto(from, to string) error {
+	err := s.in(to, func(dst int) error {
+		return s.in(from, func(src int) error {
+			names, err := readNames(src)
+			if err != nil {
+				return err
+			}
+			for _, base := range names {
+				if err := s.mergeEntry(entry{src, path.Join(from, base), base}, entry{dst, path.Join(to, base), base}); err != nil {
+					return err
+				}
+			}
+			if isOpaque(src) {
+				return makeOpaque(dst, ".")
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if s.whiteouts[from] {
+		s.whiteouts[to] = true
+	}
+	delete(s.whiteouts, from)
+	delete(s.implied, from)
+	return s.drop(from)
+}
+
+// entry is one name of the layer: an entry of an open directory, and its whole name.
+type entry struct {
+	dir  int
+	name string
+	base string
+}
+
+func (s *settler) mergeEntry(from, to entry) error {
+	src, err := peek(s.dir, from.name)
+	if err != nil {
+		return err
+	}
+	dst, err := peek(s.dir, to.name)
+	if err != nil {
+		return err
+	}
+	switch {
+	case dst == absent:
+		return s.move(from, to, src, false)
+	case src == directory && dst == directory:
+		return s.mergeDirs(from, to)
+	case src == whiteout || dst != whiteout && !s.later(from.name, to.name):
+		return s.keep(from, to, dst)
+	}
+	if err := removeTree(to.dir, to.base); err != nil {
+		return err
+	}
+	return s.move(from, to, src, true)
+}
+
+// move takes from to where to was or is not. severed: there was something of this layer.
+func (s *settler) move(from, to entry, what presence, severed bool) error {
+	if err := unix.Renameat(from.dir, from.base, to.dir, to.base); err != nil {
+		return err
+	}
+	s.tree.move(from.name, to.name)
+	if what != directory {
+		return nil
+	}
+	if severed {
+		delete(s.implied, from.name)
+	}
+	s.renamed(from.name, to.name)
+	if severed {
+		return makeOpaque(to.dir, to.base)
+	}
+	return nil
+}
+
+// keep drops from, because to is what counts; if that is a directory, it is another one than the one below.
+func (s *settler) keep(from, to entry, what presence) error {
+	if err := removeTree(from.dir, from.base); err != nil || what != directory {
+		return err
+	}
+	delete(s.implied, to.name)
+	return makeOpaque(to.dir, to.base)
+}
+
+// mergeDirs joins two directories. The later of two descriptions counts, and any counts more than none.
+func (s *settler) mergeDirs(from, to entry) error {
+	described := !s.implied[from.name]
+	if described && (s.implied[to.name] || s.later(from.name, to.name)) {
+		if err := copyMetadata(from, to); err != nil {
+			return err
+		}
+		delete(s.implied, to.name)
+	}
+	return s.mergeInto(from.name, to.name)
+}
+
+func copyMetadata(from, to entry) error {
+	fd, err := openPath(from.dir, from.base)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	m, err := inodeMetadata(fd)
+	if err != nil {
+		return err
+	}
+	i := inode{to.dir, to.base, -1}
+	if err := i.dropXattrs(); err != nil {
+		return err
+	}
+	return m.write(i)
+}
+
+// later reports that the entry of a came after that of b. Where the tar's order is not known, b counts.
+func (s *settler) later(a, b string) bool {
+	return s.seq(a) > s.seq(b)
+}
+
+func (s *settler) seq(name string) int {
+	if n := s.tree.find(name); n != nil {
+		return n.seq
+	}
+	return 0
+}

@@ -1,0 +1,160 @@
+package layer
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+)
+
+const (
+	chunkSize  = 256 << 10
+	chunkCount = 4 // one being read, one hashed, one consumed, one between
+)
+
+// stream reads ahead and digests on the way: one goroutine reads (and so decompresses), the next digests, the
+// consumer unpacks. The chunks go round and are never allocated again.
+type stream struct {
+	ctx    context.Context
+	stop   context.CancelFunc
+	free   chan []byte
+	full   chan chunk
+	rest   []byte // of the chunk being consumed
+	buf    []byte // the whole of it, to be given back
+	err    error  // why there is no more; io.EOF at the end
+	digest hash.Hash
+	done   sync.WaitGroup
+}
+
+type chunk struct {
+	data []byte
+	err  error
+}
+
+func newStream(ctx context.Context, r io.Reader) *stream {
+	s := &stream{free: make(chan []byte, chunkCount), full: make(chan chunk), digest: sha256.New()}
+	s.ctx, s.stop = context.WithCancel(ctx)
+	read := make(chan chunk)
+	for range chunkCount {
+		s.free <- make([]byte, chunkSize)
+	}
+	s.done.Go(func() { s.read(r, read) })
+	s.done.Go(func() { s.hash(read) })
+	return s
+}
+
+func (s *stream) read(r io.Reader, out chan<- chunk) {
+	for {
+		var buf []byte
+		select {
+		case buf = <-s.free:
+		case <-s.ctx.Done():
+			return
+		}
+		n, err := fill(r, buf)
+		select {
+		case out <- chunk{buf[:n], err}:
+		case <-s.ctx.Done():
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// fill is io.ReadFull that reports the reader's own error, so that a short end stays io.EOF and a truncated
+// compressed stream stays what it is.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
+
+func (s *stream) hash(in <-chan chunk) {
+	for {
+		select {
+		case c := <-in:
+			s.digest.Write(c.data)
+			select {
+			case s.full <- c:
+			case <-s.ctx.Done():
+				return
+			}
+			if c.err != nil {
+				return
+			}
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// Read makes stream an io.Reader for package tar.
+func (s *stream) Read(p []byte) (int, error) {
+	for len(s.rest) == 0 {
+		if s.err != nil {
+			return 0, s.err
+		}
+		if s.buf != nil {
+			s.free <- s.buf[:chunkSize]
+			s.buf = nil
+		}
+		select {
+		case c := <-s.full:
+			s.buf, s.rest, s.err = c.data, c.data, c.err
+		case <-s.ctx.Done():
+			return 0, s.ctx.Err()
+		}
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// drain reads what follows the end of the archive, which counts for the DiffID, and returns the digest of all.
+func (s *stream) drain() (digest.Digest, error) {
+	for {
+		s.rest = nil
+		var b [1]byte
+		if _, err := s.Read(b[:]); errors.Is(err, io.EOF) {
+			return digest.NewDigest(digest.SHA256, s.digest), nil
+		} else if err != nil {
+			return "", fmt.Errorf("read layer: %w", err)
+		}
+	}
+}
+
+// failed returns the error of the reader below, or of the context, if that is why reading stopped.
+func (s *stream) failed() error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	if s.err != nil && !errors.Is(s.err, io.EOF) {
+		return s.err
+	}
+	return nil
+}
+
+// explain tells why reading the tar ended with err: the reader below and the context come first, then the tar itself.
+func (s *stream) explain(err error) error {
+	if own := s.failed(); own != nil {
+		return own
+	}
+	return fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
+}
+
+// close stops the goroutines and waits for them: the reader below is not used any more.
+func (s *stream) close() {
+	s.stop()
+	s.done.Wait()
+}

@@ -1,0 +1,72 @@
+package layer
+
+import (
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// node is the record of one name of the layer while it is unpacked. The tree of nodes knows what the disk cannot
+// tell: whether the tar itself named a file, in which order, and what a whiteout must therefore leave alone.
+type node struct {
+	children map[string]*node
+	seq      int  // number of the entry that made it, from 1; 0: only implied
+	dir      bool // else a file, a whiteout or a link that waits
+	holds    bool // a directory: an entry at or below this name added something
+	whiteout bool // nothing but a whiteout
+	// opaque: nothing of the layers below is left in this directory.
+	opaque bool
+	// severed: the directory is not the one that the layers below have by this name.
+	severed bool
+	link    string // of a hard link that waits: its target
+
+	mtime unix.Timespec // to be restored when all entries are there
+	timed bool
+}
+
+// named reports that the tar has an entry of this name; otherwise an entry below, or a whiteout, implied it.
+func (n *node) named() bool { return n.seq > 0 }
+
+func (n *node) child(name string) *node { return n.children[name] }
+
+func (n *node) put(name string, child *node) *node {
+	if n.children == nil {
+		n.children = map[string]*node{}
+	}
+	n.children[name] = child
+	return child
+}
+
+func (n *node) setTime(t unix.Timespec) { n.mtime, n.timed = t, true }
+
+// find returns the node at path, nil when the layer has none.
+func (n *node) find(path string) *node {
+	for component := range strings.SplitSeq(path, "/") {
+		if n != nil && component != "" {
+			n = n.child(component)
+		}
+	}
+	return n
+}
+
+// move gives the node at from the name to. Nodes that to lacks on its way are made; without a tree nothing happens.
+func (n *node) move(from, to string) {
+	moved := n.find(from)
+	if moved == nil {
+		return
+	}
+	delete(n.find(parentOf(from)).children, path.Base(from))
+	parent := n
+	for component := range strings.SplitSeq(parentOf(to), "/") {
+		if component == "" {
+			continue
+		}
+		child := parent.child(component)
+		if child == nil {
+			child = parent.put(component, &node{dir: true})
+		}
+		parent = child
+	}
+	parent.put(path.Base(to), moved)
+}

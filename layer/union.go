@@ -1,0 +1,185 @@
+package layer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// beneath opens path under root. No component may be a link, so path must be a real name; if the last component is
+// one, flags with O_PATH and O_NOFOLLOW open the link itself.
+func beneath(root *os.File, path string, flags int) (int, error) {
+	if path == "" {
+		path = "."
+	}
+	how := unix.OpenHow{
+		Flags:   uint64(flags | unix.O_CLOEXEC),
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
+	}
+	for {
+		fd, err := unix.Openat2(int(root.Fd()), path, &how)
+		if !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EAGAIN) {
+			return fd, err
+		}
+	}
+}
+
+// presence is what one of two trees has by a name.
+type presence int
+
+const (
+	absent presence = iota
+	directory
+	link
+	file
+	whiteout // in a layer only
+)
+
+// peek tells what root has at path, without following a link anywhere. A nil root has nothing.
+func peek(root *os.File, path string) (presence, error) {
+	if root == nil {
+		return absent, nil
+	}
+	fd, err := beneath(root, path, unix.O_PATH|unix.O_NOFOLLOW)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return absent, nil
+	}
+	if err != nil {
+		return absent, fmt.Errorf("open %q: %w", path, err)
+	}
+	defer unix.Close(fd)
+	st, err := fstat(fd)
+	switch {
+	case err != nil:
+		return absent, fmt.Errorf("stat %q: %w", path, err)
+	case isType(st, unix.S_IFDIR):
+		return directory, nil
+	case isType(st, unix.S_IFLNK):
+		return link, nil
+	case isWhiteout(st):
+		return whiteout, nil
+	}
+	return file, nil
+}
+
+// isWhiteout tells overlayfs's whiteout. Settle meets them only in layers that are mounted by overlayfs.
+func isWhiteout(st unix.Stat_t) bool { return isType(st, unix.S_IFCHR) && st.Rdev == 0 }
+
+const opaqueXattr = "trusted.overlay.opaque"
+
+// isOpaque tells a directory of a layer that hides what the layers below have in it.
+func isOpaque(dir int) bool {
+	var value [2]byte
+	n, err := unix.Fgetxattr(dir, opaqueXattr, value[:])
+	return err == nil && n == 1 && value[0] == 'y'
+}
+
+// below tells what the layers below have at path that the layer does not hide. A whiteout that a single layer below
+// still shows is nothing.
+func (s *settler) below(path string) (presence, error) {
+	hidden, err := s.hidden(path)
+	if err != nil || hidden {
+		return absent, err
+	}
+	found, err := peek(s.parents, path)
+	if found == whiteout {
+		found = absent
+	}
+	return found, err
+}
+
+// hidden reports that a directory of the layer above path is opaque.
+func (s *settler) hidden(name string) (bool, error) {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		fd, err := beneath(s.dir, dir, unix.O_RDONLY|unix.O_DIRECTORY)
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("open %q: %w", dir, err)
+		}
+		opaque := isOpaque(fd)
+		unix.Close(fd)
+		if opaque {
+			return true, nil
+		}
+	}
+	return s.opaque && name != "", nil
+}
+
+// resolve returns the real name of path in the layer on top of its parents; what is missing is taken for directories
+// that will be made. The last component is followed only if it is asked for.
+func (s *settler) resolve(name string, followLast bool) (string, error) {
+	real, links := "", 0
+	for todo := strings.Split(name, "/"); len(todo) > 0; {
+		component := todo[0]
+		todo = todo[1:]
+		if component == "" || component == "." {
+			continue
+		}
+		if component == ".." {
+			real = parentOf(real)
+			continue
+		}
+		next := path.Join(real, component)
+		target, err := s.linkAt(next, followLast || len(todo) > 0)
+		if err != nil {
+			return "", err
+		}
+		if target == "" {
+			real = next
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", invalid("%q is a loop of symbolic links", name)
+		}
+		if target[0] == '/' {
+			real = ""
+		}
+		todo = slices.Concat(strings.Split(target, "/"), todo)
+	}
+	return real, nil
+}
+
+func parentOf(name string) string {
+	if dir := path.Dir(name); dir != "." {
+		return dir
+	}
+	return ""
+}
+
+// linkAt returns where the link at name points, "" if there is none or it is not to be followed. A directory that the
+// layer only implies gives way to a link below.
+func (s *settler) linkAt(name string, follow bool) (string, error) {
+	if !follow {
+		return "", nil
+	}
+	own, err := peek(s.dir, name)
+	if err != nil {
+		return "", err
+	}
+	if own == link {
+		return readlinkBeneath(s.dir, name)
+	}
+	if own != absent && !s.implied[name] {
+		return "", nil
+	}
+	if found, err := s.below(name); err != nil || found != link {
+		return "", err
+	}
+	return readlinkBeneath(s.parents, name)
+}
+
+func readlinkBeneath(root *os.File, name string) (string, error) {
+	fd, err := beneath(root, name, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return "", fmt.Errorf("open %q: %w", name, err)
+	}
+	defer unix.Close(fd)
+	return readlink(fd, "")
+}
