@@ -33,7 +33,7 @@ func app(e *env.Env) *command.App {
 			image.Group(),
 			container.Group(),
 			system.Group(),
-			inspect.Group(image.Inspector),
+			inspect.Group(containers, image.Inspector),
 		},
 		Refused:      refused(),
 		RefusedFlags: refusedFlags(),

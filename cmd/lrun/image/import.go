@@ -42,6 +42,9 @@ Examples:
 }
 
 func runImport(ctx context.Context, e *env.Env, o importOptions, args []string) (err error) {
+	if err := e.Privileged(); err != nil {
+		return err
+	}
 	p, err := platform(o.platform)
 	if err != nil {
 		return err

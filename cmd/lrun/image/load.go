@@ -42,6 +42,9 @@ Examples:
 }
 
 func runLoad(ctx context.Context, e *env.Env, o loadOptions) (err error) {
+	if err := e.Privileged(); err != nil {
+		return err
+	}
 	p, err := platform(o.platform)
 	if err != nil {
 		return err
