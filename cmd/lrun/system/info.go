@@ -76,8 +76,8 @@ func runInfo(ctx context.Context, e *env.Env, o infoOptions) error {
 	if err := i.stores(ctx, e); err != nil {
 		return err
 	}
-	if err := i.machine(); err != nil {
-		return err
+	if err := i.machine(); err != nil { // the rest is worth seeing
+		i.Warnings = append(i.Warnings, err.Error())
 	}
 	if o.format != "" {
 		return format.Value(e.Out, o.format, i)
@@ -132,7 +132,7 @@ func (i *info) stores(ctx context.Context, e *env.Env) error {
 // write writes i for people.
 func (i *info) write(b *strings.Builder) {
 	line := func(label, text string, args ...any) {
-		fmt.Fprintf(b, "%s: %s\n", label, format.Visible(fmt.Sprintf(text, args...)))
+		b.WriteString(strings.TrimRight(label+": "+format.Visible(fmt.Sprintf(text, args...)), " ") + "\n")
 	}
 	line("Version", "%s", i.ServerVersion)
 	line("Root", "%s (%s)", i.RootDir, i.BackingFilesystem)

@@ -3,6 +3,7 @@ package system
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,10 +37,7 @@ func (i *info) machine() error {
 	if err != nil {
 		return err
 	}
-	if err := i.process(status); err != nil {
-		return err
-	}
-	return i.cgroups()
+	return errors.Join(i.process(status), i.cgroups())
 }
 
 // process adds what a /proc/PID/status says that this process may not do.

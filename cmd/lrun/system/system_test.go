@@ -1,0 +1,183 @@
+package system
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+)
+
+// counts are containers by state.
+type counts map[string]int
+
+func (counts) ImageUse(context.Context) (func(digest.Digest) (string, bool), error) {
+	return nil, nil
+}
+func (c counts) Count(context.Context) (map[string]int, error) { return c, nil }
+
+func lrun(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	e := env.With(strings.NewReader(""), &out, &errs)
+	e.UID = func() int { return 0 }
+	e.Containers = counts{"running": 2, "exited": 1, "created": 1, "paused": 1}
+	app := &command.App{Name: "lrun", Version: Banner, Env: e, Groups: []command.Group{Group()}}
+	dir := t.TempDir()
+	global := []string{"lrun", "--root", filepath.Join(dir, "root"), "--state", filepath.Join(dir, "state"), "--driver", "vfs"}
+	code = app.Main(t.Context(), append(global, args...))
+	return code, out.String(), errs.String()
+}
+
+func TestVersion(t *testing.T) {
+	code, out, stderr := lrun(t, "version")
+	for _, want := range []string{" Version:    ", " Go version: " + runtime.Version(), " Git commit: ", " OS/Arch:    linux/" + runtime.GOARCH} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got\n%swithout %q", out, want)
+		}
+	}
+	if code != 0 || stderr != "" {
+		t.Errorf("exit code %d, stderr %s", code, stderr)
+	}
+	if _, out, _ := lrun(t, "version", "--format", "{{.Os}}/{{.Arch}} {{.GoVersion}}"); out != "linux/"+runtime.GOARCH+" "+runtime.Version()+"\n" {
+		t.Errorf("got %q", out)
+	}
+	var v versionInfo
+	_, out, _ = lrun(t, "version", "-f", "json")
+	if err := json.Unmarshal([]byte(out), &v); err != nil || v != about() {
+		t.Errorf("got %q, %v", out, err)
+	}
+	if code, _, stderr := lrun(t, "version", "--format", "{{.Nope}}"); code != 1 || !strings.Contains(stderr, "Nope") {
+		t.Errorf("exit code %d, stderr %s", code, stderr)
+	}
+	if got := Banner(); !strings.HasPrefix(got, "lrun version ") || strings.Contains(got, "\n") {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	code, out, stderr := lrun(t, "info")
+	if code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, stderr %s", code, stderr)
+	}
+	for _, want := range []string{
+		"Containers: 5\n Running: 2\n Paused: 1\n Stopped: 2\nImages: 0\n", "Driver: vfs\n Reason: chosen with --driver or $LRUN_DRIVER\n",
+		"Cgroup Version: ", "Seccomp: ", "Missing Capabilities: ", "Kernel Version: ", "OSType: linux\n", "Total Memory: ",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("got\n%swithout %q", out, want)
+		}
+	}
+	_, out, _ = lrun(t, "system", "info", "--format", "json")
+	var i info
+	if err := json.Unmarshal([]byte(out), &i); err != nil || i.Driver != "vfs" || i.NCPU < 1 || i.MemTotal < 1<<20 || i.KernelVersion == "" || i.Containers != 5 {
+		t.Errorf("got %+v, %v", i, err)
+	}
+	if _, out, _ := lrun(t, "info", "-f", "{{.Driver}} {{.ContainersStopped}}"); out != "vfs 2\n" {
+		t.Errorf("got %q", out)
+	}
+}
+
+func TestInfoText(t *testing.T) {
+	i := info{
+		ServerVersion: "1", RootDir: "/r", BackingFilesystem: "ext4", StateDir: "/s", Driver: "overlayfs", DriverMethod: "by path",
+		DriverReason: "by descriptor: no", CgroupVersion: "1 and 2 (hybrid)", MissingCapabilities: []string{"CAP_A", "CAP_B"},
+		CgroupHierarchies: []cgroupHierarchy{{"/sys/fs/cgroup/cpu", 1, []string{"cpu", "cpuacct"}}, {"/sys/fs/cgroup/unified", 2, nil}},
+		Seccomp:           true, Warnings: []string{"careful\x1b"}, MemTotal: 3 << 30, Name: "host",
+	}
+	var b strings.Builder
+	i.write(&b)
+	const want = `Version: 1
+Root: /r (ext4)
+State: /s
+Containers: 0
+ Running: 0
+ Paused: 0
+ Stopped: 0
+Images: 0
+Driver: overlayfs
+ Mounted: by path
+ Reason: by descriptor: no
+Cgroup Version: 1 and 2 (hybrid)
+ /sys/fs/cgroup/cpu: v1 cpu cpuacct
+ /sys/fs/cgroup/unified: v2
+Seccomp: yes
+Missing Capabilities: CAP_A CAP_B
+Kernel Version:
+Operating System:
+OSType:
+Architecture:
+CPUs: 0
+Total Memory: 3GiB
+Name: host
+WARNING: careful\x1b
+`
+	if b.String() != want {
+		t.Errorf("got\n%s", b.String())
+	}
+}
+
+func TestProcess(t *testing.T) {
+	tests := []struct {
+		name, status string
+		missing      []string
+		seccomp      bool
+		warnings     int
+	}{
+		{"all", "Name:\tx\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n", []string{}, true, 0},
+		{"without admin and mknod", "CapEff:\t000001fff7dfffff\n", []string{"CAP_SYS_ADMIN", "CAP_MKNOD"}, false, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var i info
+			if err := i.process([]byte(tt.status)); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(i.MissingCapabilities, tt.missing) || i.Seccomp != tt.seccomp || len(i.Warnings) != tt.warnings {
+				t.Errorf("got %+v", i)
+			}
+		})
+	}
+	var i info
+	if err := i.process([]byte("CapEff:\tnothing\n")); err == nil {
+		t.Error("what is no number is accepted")
+	}
+}
+
+func TestOperatingSystem(t *testing.T) {
+	root := t.TempDir()
+	if got := operatingSystem(root); got != "unknown" {
+		t.Errorf("got %q", got)
+	}
+	if err := os.MkdirAll(filepath.Join(root, "usr/lib"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "usr/lib/os-release"), []byte("ID=x\nPRETTY_NAME=\"X 1 (y)\"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := operatingSystem(root); got != "X 1 (y)" {
+		t.Errorf("got %q", got)
+	}
+	if got := prettyName(bufio.NewScanner(strings.NewReader("ID=x\n"))); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestFilesystem(t *testing.T) {
+	if got := filesystem("/proc"); got != "magic number 0x9fa0" {
+		t.Errorf("got %q", got)
+	}
+	if got := filesystem("/nonexistent"); got != "unknown" {
+		t.Errorf("got %q", got)
+	}
+}
