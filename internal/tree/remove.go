@@ -18,7 +18,7 @@ const (
 	maxErrors = 8
 )
 
-// Remove deletes the directory path and all below it; when it is not there that is no error. Files
+// Remove deletes path and, when that is a directory, all below it; when it is not there that is no error. Files
 // may be deleted by others meanwhile. What resists does not stop the rest. Where something is
 // mounted, in this mount namespace, nothing is deleted, and the error is an
 // errdefs.ErrFailedPrecondition. Files that are immutable or append-only are made deletable.
@@ -59,9 +59,14 @@ func (r *remover) fail(err error) {
 
 // remove deletes the tree name in dir.
 func (r *remover) remove(dir *os.File, name string) {
-	if err := unlink(dir, name, unix.AT_REMOVEDIR); err == nil {
+	err := unlink(dir, name, 0)
+	if errors.Is(err, unix.EISDIR) {
+		err = unlink(dir, name, unix.AT_REMOVEDIR)
+	}
+	if err == nil {
 		return
-	} else if !errors.Is(err, unix.ENOTEMPTY) {
+	}
+	if !errors.Is(err, unix.ENOTEMPTY) {
 		r.fail(err)
 		return
 	}
