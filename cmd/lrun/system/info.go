@@ -148,7 +148,7 @@ func (i *info) write(b *strings.Builder) {
 	}
 	switch {
 	case i.DriverChosen:
-		line(" Reason", "chosen with --driver or $LRUN_DRIVER")
+		line(" Reason", "%s", strings.TrimSuffix("chosen with --driver or $LRUN_DRIVER; "+i.DriverReason, "; "))
 	case i.DriverReason == "":
 		line(" Reason", "the best way works")
 	default:
