@@ -23,6 +23,7 @@ var rows = map[string]row{
 	"layer":           {1, []string{"internal/*"}},
 	"layer/layertest": {1, []string{"internal/*", "layer"}},
 	"image/blob":      {1, []string{"internal/*"}},
+	"image/change":    {1, []string{"internal/*"}}, // import and commit both change configs
 	"network":         {1, []string{"internal/*"}},
 	"volume":          {1, []string{"internal/*"}},
 
@@ -33,7 +34,8 @@ var rows = map[string]row{
 
 	"snapshot/overlayfs":           {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
 	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
-	"image/archive":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
+	"image/archive":                {3, []string{"internal/*", "image", "image/archive/tree", "image/blob", "image/change", "layer"}},
+	"image/archive/tree":           {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"image/builtin":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},
 	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network"}},
