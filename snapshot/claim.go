@@ -56,7 +56,7 @@ func (s *Store) claim(name string, r *record) (*claim, error) {
 		return nil, errors.Join(fmt.Errorf("lock %q: %w", f.Name(), err), f.Close())
 	}
 	if err := errors.Join(f.Truncate(0), write(f, content)); err != nil {
-		return nil, errors.Join(err, c.drop())
+		return nil, errors.Join(err, c.abandon())
 	}
 	return c, nil
 }
@@ -75,16 +75,30 @@ func (c *claim) publish(path string) error {
 	return c.f.Close()
 }
 
-// drop removes the claim. After publish it does nothing.
-func (c *claim) drop() error {
+// abandon removes the claim after a failure. After publish it does nothing. The store is locked, lest
+// another process opens the file just before it goes and then locks nothing.
+func (c *claim) abandon() error {
 	if c.f.Fd() == ^uintptr(0) { // published
 		return nil
 	}
-	err := os.Remove(c.f.Name())
-	if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+	return errors.Join(os.Remove(c.f.Name()), c.f.Close())
+}
+
+// drop is abandon for who has not locked the store.
+func (s *Store) drop(c *claim) error { return s.locked(c.abandon) }
+
+// unclaimed fails when a living process is committing r. The store is locked.
+func (s *Store) unclaimed(r *record) error {
+	l, err := flock.TryExclusive(filepath.Join(s.dir, "staging", r.ID+suffix))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, flock.ErrBusy):
+		return fmt.Errorf("snapshot %q is being committed: %w", string(r.Key), errdefs.ErrFailedPrecondition)
+	case err != nil:
+		return err
 	}
-	return errors.Join(err, c.f.Close())
+	return l.Unlock() // left by a dead one: for the sweep
 }
 
 // claims calls fn for each claim whose maker lives, and stale with the path of each other. The store is locked.

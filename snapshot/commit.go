@@ -35,7 +35,7 @@ func (s *Store) Commit(ctx context.Context, name, key string, opts ...Opt) (err 
 		return err
 	}
 	if err := s.finishCommit(ctx, c, r, o); err != nil {
-		return errors.Join(err, c.drop())
+		return errors.Join(err, s.drop(c))
 	}
 	return s.syncRecords()
 }
@@ -50,12 +50,12 @@ func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, e
 		if was.Kind != Active {
 			return fmt.Errorf("it is %s, not active: %w", was.Kind, errdefs.ErrFailedPrecondition)
 		}
-		if err := s.checkFree(name); err != nil {
+		if err := errors.Join(checkBoot(was), s.checkFree(name)); err != nil {
 			return err
 		}
 		r = &record{
 			Key: text(name), Parent: was.Parent, Kind: Committed, ID: was.ID, Labels: o.labels,
-			Created: time.Now().UTC(), Parents: was.Parents, Was: was,
+			Created: time.Now().UTC(), Below: was.Below, Was: was.bare(),
 		}
 		if o.size != nil {
 			r.Size = *o.size
@@ -83,7 +83,7 @@ func (s *Store) rebase(r *record, name string) error {
 	if err != nil {
 		return err
 	}
-	r.Parent, r.Parents = text(name), parent.under()
+	r.Parent, r.Below = text(name), parent.under()
 	return nil
 }
 
@@ -171,7 +171,7 @@ func (s *Store) adopt(name, parent, like string, o options) error {
 	}
 	r := &record{
 		Key: text(name), Parent: text(parent), Kind: Committed, ID: model.ID, Labels: o.labels,
-		Created: time.Now().UTC(), Size: model.Size, Parents: below.under(),
+		Created: time.Now().UTC(), Size: model.Size, Below: below.under(),
 	}
 	if o.size != nil {
 		r.Size = *o.size
@@ -181,10 +181,10 @@ func (s *Store) adopt(name, parent, like string, o options) error {
 		return err
 	}
 	if err := c.f.Sync(); err != nil {
-		return errors.Join(err, c.drop())
+		return errors.Join(err, c.abandon())
 	}
 	if err := c.publish(s.record(name)); err != nil {
-		return errors.Join(err, c.drop())
+		return errors.Join(err, c.abandon())
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	}
 	if err := s.finish(ctx, c, r); err != nil {
 		// The bytes first: as long as the claim is there, the sweep takes them for ours.
-		return Info{}, errors.Join(err, s.driver.Remove(context.WithoutCancel(ctx), r.ID), c.drop())
+		return Info{}, errors.Join(err, s.driver.Remove(context.WithoutCancel(ctx), r.ID), s.drop(c))
 	}
 	return r.info(), nil
 }
@@ -67,7 +67,7 @@ func (s *Store) begin(r *record) (c *claim, err error) {
 		if err != nil {
 			return err
 		}
-		r.Parents = parent.under()
+		r.Below = parent.under()
 		c, err = s.claim(r.ID, r)
 		return err
 	})

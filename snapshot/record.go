@@ -19,17 +19,18 @@ type record struct {
 	Key     text              `json:"key"`
 	Parent  text              `json:"parent,omitempty"`
 	Kind    Kind              `json:"kind"`
-	ID      string            `json:"id"`
+	ID      string            `json:"id,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	Created time.Time         `json:"created"`
 	Size    int64             `json:"size,omitempty"`
-	// Parents holds all ids below, so that mounting reads one record however long the chain is. They
-	// never change: a parent is committed, and stays as long as it has children.
-	Parents []string `json:"parents,omitempty"`
 	// Boot is the boot in which a volatile snapshot was made, and empty for the others.
 	Boot string `json:"boot,omitempty"`
 	// Was is the active snapshot that a committed one was: see Store.Commit.
 	Was *record `json:"was,omitempty"`
+	// Below holds all ids below, nearest first, with blanks between, so that mounting reads one record
+	// however long the chain is. They never change: a parent is committed, and stays as long as it has
+	// children. It is the last field: see decode.
+	Below string `json:"parents"`
 }
 
 // errNoRecord is the answer for a record that is not there, or not any longer.
@@ -43,16 +44,36 @@ func (r *record) info() Info {
 }
 
 func (r *record) snapshot() Snapshot {
-	return Snapshot{ID: r.ID, Kind: r.Kind, Parents: r.Parents, Volatile: r.Boot != ""}
+	return Snapshot{ID: r.ID, Kind: r.Kind, Parents: strings.Fields(r.Below), Volatile: r.Boot != ""}
 }
 
-// under is the list of ids that a child of r has below it. Without r it is empty.
-func (r *record) under() []string {
+// under is what a child of r has in Below. Without r that is nothing.
+func (r *record) under() string {
 	if r == nil {
-		return nil
+		return ""
 	}
-	return append([]string{r.ID}, r.Parents...)
+	return strings.TrimSuffix(r.ID+" "+r.Below, " ")
 }
+
+// bare is r without what the record that it is kept in says too.
+func (r *record) bare() *record {
+	b := *r
+	b.ID, b.Below, b.Was = "", "", nil
+	return &b
+}
+
+// was is the active snapshot that r was, or still is. Commit changes what is below only where there was nothing.
+func (r *record) was() *record {
+	w := *r.Was
+	w.ID = r.ID
+	if w.Parent == r.Parent {
+		w.Below = r.Below
+	}
+	return &w
+}
+
+// depth is how many ids are below r.
+func (r *record) depth() int { return (len(r.Below) + 1) / (idLen + 1) }
 
 // lookup reads the record of key. What it returns has bytes: a record whose data is gone, because
 // the machine crashed while a volatile snapshot was made or any was removed, does not count.
@@ -87,7 +108,7 @@ func (s *Store) read(file string) (*record, error) {
 		if r.Was == nil || fileName(string(r.Was.Key)) != file {
 			return nil, fmt.Errorf("record %q is of the key %q: %w", file, r.Key, errdefs.ErrDataLoss)
 		}
-		r = r.Was
+		r = r.was()
 	}
 	if _, err := os.Lstat(s.data(r.ID)); errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoRecord
@@ -107,19 +128,43 @@ func parse(path string) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	var r record
-	if err := json.Unmarshal(b, &r); err != nil {
+	r, err := decode(b)
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil {
 		return nil, fmt.Errorf("record %q: %w: %w", path, errdefs.ErrDataLoss, err)
 	}
-	for _, id := range append([]string{r.ID}, r.Parents...) {
-		if !isID(id) {
-			return nil, fmt.Errorf("record %q: %q is no id: %w", path, id, errdefs.ErrDataLoss)
-		}
-	}
-	return &r, nil
+	return r, nil
 }
 
-// isID tells ids from what would be a path: they come from a file, and what they name is deleted.
+// decode is json.Unmarshal, but spares it the last field, which is nearly all of a long chain's record.
+func decode(b []byte) (*record, error) {
+	const field, end = `,"parents":"`, `"}`
+	var r record
+	rest, ok := bytes.CutSuffix(b, []byte(end))
+	i := bytes.LastIndex(rest, []byte(field))
+	if !ok || i < 0 { // written by a person
+		return &r, json.Unmarshal(b, &r)
+	}
+	r.Below = string(rest[i+len(field):])
+	return &r, json.Unmarshal(append(rest[:i:i], '}'), &r)
+}
+
+// check refuses ids that would be paths: they come from a file, and what they name is deleted.
+func (r *record) check() error {
+	if !isID(r.ID) {
+		return fmt.Errorf("%q is no id", r.ID)
+	}
+	for id := range strings.SplitSeq(r.Below, " ") {
+		if !isID(id) && r.Below != "" {
+			return fmt.Errorf("%q is no id", id)
+		}
+	}
+	return nil
+}
+
+// isID reports whether s has the form of an id.
 func isID(s string) bool {
 	return len(s) == idLen && strings.Trim(s, "0123456789abcdef") == ""
 }

@@ -22,15 +22,19 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 		if err != nil {
 			return err
 		}
-		orphan = r.ID
-		if r.Kind == Committed { // only these have children or share bytes
-			shared, err := s.users(r)
-			if err != nil {
+		if r.Kind != Committed { // only these have children or share bytes
+			orphan = r.ID
+			if err := s.unclaimed(r); err != nil {
 				return err
 			}
-			if shared {
-				orphan = ""
-			}
+			return os.Remove(s.record(key))
+		}
+		shared, err := s.users(r)
+		if err != nil {
+			return err
+		}
+		if !shared {
+			orphan = r.ID
 		}
 		return os.Remove(s.record(key))
 	})
@@ -71,9 +75,10 @@ func (s *Store) users(r *record) (shared bool, err error) {
 }
 
 // Sweep deletes what killed processes and crashes have left: bytes that no record names, half-made
-// snapshots, half-done deletions. What another process is working on stays. A record is never
-// deleted, not even one whose bytes are missing: perhaps a filesystem is not mounted. One that
-// cannot be deleted does not stop the others.
+// snapshots, half-done deletions, records that were never synced and name nothing. What another
+// process is working on stays. A record that was synced is never deleted, not even when its bytes
+// are missing: perhaps a filesystem is not mounted. One that cannot be deleted does not stop the
+// others.
 func (s *Store) Sweep(ctx context.Context) error {
 	var orphans []string
 	err := s.locked(func() (err error) {
@@ -113,6 +118,9 @@ func (s *Store) orphans() ([]string, error) {
 	if err := s.records(func(r *record) error { mark(r); return nil }); err != nil {
 		return nil, err // the bytes of an unreadable record look like an orphan's
 	}
+	if err := s.sweepRecords(); err != nil {
+		return nil, err
+	}
 	var ids []string
 	for _, e := range entries {
 		if isID(e.Name()) && !named[e.Name()] {
@@ -120,6 +128,30 @@ func (s *Store) orphans() ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// sweepRecords removes the records that a crash cut off, because they were volatile: empty ones, and
+// those whose bytes are gone. The store is locked.
+func (s *Store) sweepRecords() error {
+	dir := filepath.Join(s.dir, "records")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if _, err := s.read(e.Name()); !errors.Is(err, errNoRecord) {
+			continue
+		}
+		path := filepath.Join(dir, e.Name())
+		r, err := parse(path)
+		if errors.Is(err, errNoRecord) || err == nil && r.Boot != "" {
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sweepStaging goes on with deletions whose process is gone.

@@ -66,12 +66,12 @@ func (s *Store) Chain(ctx context.Context, key string) ([]Info, error) {
 		return nil, err
 	}
 	chain := []Info{r.info()}
-	for depth := len(r.Parents); r.Parent != ""; depth-- { // each has one fewer below it: a circle ends
+	for depth := r.depth(); r.Parent != ""; depth-- { // each has one fewer below it: a circle ends
 		child, parent := string(r.Key), string(r.Parent)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if r, err = s.lookup(parent); errors.Is(err, errdefs.ErrNotFound) || err == nil && len(r.Parents) != depth-1 {
+		if r, err = s.lookup(parent); errors.Is(err, errdefs.ErrNotFound) || err == nil && r.depth() != depth-1 {
 			return nil, fmt.Errorf("snapshot %q: its parent %q is not what it was made on: %w", child, parent, errdefs.ErrDataLoss)
 		} else if err != nil {
 			return nil, err
@@ -93,28 +93,27 @@ func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
 	if r.Kind == Committed {
 		return nil, fmt.Errorf("mount snapshot %q: it is committed, take a view of it: %w", key, errdefs.ErrFailedPrecondition)
 	}
-	if r.Boot != "" {
-		if err := s.checkBoot(ctx, r); err != nil {
+	if err := checkBoot(r); err != nil {
+		return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
+	}
+	if d, ok := s.driver.(Renewer); ok && r.Boot != "" {
+		if err := d.Renew(ctx, r.snapshot()); err != nil {
 			return nil, err
 		}
 	}
 	return s.driver.Mounts(r.snapshot())
 }
 
-// checkBoot refuses a volatile snapshot of an earlier boot, and prepares one of this.
-func (s *Store) checkBoot(ctx context.Context, r *record) error {
+// checkBoot refuses a volatile snapshot of an earlier boot.
+func checkBoot(r *record) error {
+	if r.Boot == "" {
+		return nil
+	}
 	boot, err := bootID()
-	if err != nil {
-		return err
+	if err == nil && boot != r.Boot {
+		err = fmt.Errorf("it was made without syncing, and the machine has started again since; remove it: %w", errdefs.ErrFailedPrecondition)
 	}
-	if r.Boot != boot {
-		return fmt.Errorf("mount snapshot %q: it was made without syncing, and the machine has started again since; remove it: %w",
-			string(r.Key), errdefs.ErrFailedPrecondition)
-	}
-	if d, ok := s.driver.(Renewer); ok {
-		return d.Renew(ctx, r.snapshot())
-	}
-	return nil
+	return err
 }
 
 // Usage counts what key alone takes on disk, which may walk all its files.
