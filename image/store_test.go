@@ -5,131 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/lrun-dev/lrun/image/blob"
-	"github.com/lrun-dev/lrun/internal/testutil"
 )
-
-// testStore is a store in a temporary directory.
-func testStore(t testing.TB) (*Store, *blob.Store) {
-	t.Helper()
-	dir := t.TempDir()
-	blobs, err := blob.Open(filepath.Join(dir, "images"), filepath.Join(dir, "ingest"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := Open(filepath.Join(dir, "images"), blobs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, blobs
-}
-
-// testImage returns an image with one layer for each of layers, and all of its blobs.
-func testImage(t testing.TB, author string, layers ...string) (im Image, blobs [][]byte) {
-	t.Helper()
-	created := time.Date(2024, 5, 6, 7, 8, 9, 10, time.UTC)
-	config := ocispec.Image{
-		Author: author, Created: &created, Platform: HostPlatform(), RootFS: ocispec.RootFS{Type: "layers"},
-	}
-	manifest := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest}
-	for _, l := range layers {
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromString(l))
-		manifest.Layers = append(manifest.Layers, describe(ocispec.MediaTypeImageLayer, []byte(l)))
-		blobs = append(blobs, []byte(l))
-	}
-	configBytes := toJSON(t, config)
-	manifest.Config = describe(ocispec.MediaTypeImageConfig, configBytes)
-	manifestBytes := toJSON(t, manifest)
-	im, err := ParseImage(describe(ocispec.MediaTypeImageManifest, manifestBytes), manifestBytes, configBytes)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return im, append(blobs, configBytes, manifestBytes)
-}
-
-func describe(mediaType string, b []byte) ocispec.Descriptor {
-	return ocispec.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(b), Size: int64(len(b))}
-}
-
-func toJSON(t testing.TB, v any) []byte {
-	t.Helper()
-	b, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// publish stores blobs.
-func publish(t testing.TB, s *blob.Store, blobs ...[]byte) {
-	t.Helper()
-	in, err := s.Begin()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	for _, b := range blobs {
-		if err := in.Write(t.Context(), describe("", b), bytes.NewReader(b)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := in.Publish(); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func ref(t testing.TB, s string) Reference {
-	t.Helper()
-	if s == "" {
-		return Reference{}
-	}
-	r, err := ParseReference(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.WithDefaultTag()
-}
-
-func record(t testing.TB, name, author string) Record {
-	t.Helper()
-	im, _ := testImage(t, author, "layer")
-	return Record{
-		Ref: ref(t, name), Image: im.ID, Manifest: im.Manifest, RepoDigest: digest.FromString("index of " + author),
-		Created: *im.Config.Created, Size: 1 << 33,
-	}
-}
-
-// names renders the records as "name=author", in order.
-func names(t testing.TB, s *Store, authors ...string) string {
-	t.Helper()
-	ids := map[digest.Digest]string{}
-	for _, a := range authors {
-		ids[record(t, "", a).Image] = a
-	}
-	list, err := s.List(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, r := range list {
-		out = append(out, r.Ref.Familiar()+"="+ids[r.Image])
-	}
-	return strings.Join(out, " ")
-}
 
 func TestStoreKeepsRecords(t *testing.T) {
 	s, blobs := testStore(t)
@@ -385,53 +270,6 @@ func TestStoreCorrupt(t *testing.T) {
 	}
 }
 
-func TestResolve(t *testing.T) {
-	id := func(hex string) digest.Digest { return digest.Digest("sha256:" + hex + hex64[len(hex):]) }
-	rec := func(name string, image, repoDigest digest.Digest) Record {
-		return Record{
-			Ref: ref(t, name), Image: image, RepoDigest: repoDigest,
-			Manifest: ocispec.Descriptor{Digest: digest.FromString(image.String()), Size: 1},
-		}
-	}
-	moved := rec("", id("bb"), id("d2"))
-	moved.Repository = "docker.io/library/app"
-	records := []Record{
-		rec("app:1", id("ab0"), id("d1")), rec("app:latest", id("ab0"), id("d1")), rec("abc", id("cc"), ""), moved,
-		rec("ab", id("dd"), ""), rec("quay.io/app", id("abc"), id("d1")), rec("pin@"+id("d3").String(), id("ee"), ""),
-	}
-	for _, c := range []struct{ name, want string }{
-		{"app", "app:latest ab0"}, {"app:1", "app:1 ab0"}, {"docker.io/library/app:1", "app:1 ab0"}, {"app:2", "not found"},
-		{"abc", "abc:latest cc"}, {"ab", "ab:latest dd"}, {"ab0", "app:1 ab0"}, {"abc1", "not found"}, {"abc3", "quay.io/app:latest abc"},
-		{"a", "ambiguous"}, {"b", " bb"}, {"sha256:b", " bb"}, {"sha256:bb2", " bb"}, {"sha256:ab", "ambiguous"}, {"sha256:0", "not found"},
-		{id("cc").Encoded(), "abc:latest cc"}, {id("cc").String(), "abc:latest cc"}, {id("ff").Encoded(), "not found"}, {id("ff").String(), "not found"},
-		{"app@" + id("d1").String(), "app:1 ab0"}, {"app:9@" + id("d1").String(), "app:1 ab0"}, {"app@" + id("d2").String(), " bb"},
-		{"quay.io/app@" + id("d1").String(), "quay.io/app:latest abc"}, {"other@" + id("d1").String(), "not found"},
-		{"app@" + id("ab0").String(), "app:1 ab0"}, {"pin@" + id("d3").String(), "pin@" + id("d3").String() + " ee"},
-		{"app@" + records[0].Manifest.Digest.String(), "app:1 ab0"},
-		{"pin", "not found"}, {"", "invalid"}, {"Foo", "invalid"}, {"@hello", "invalid"}, {"BB", "invalid"}, {"sha256:", "invalid"},
-	} {
-		got, err := resolve(records, c.name)
-		text := got.Ref.Familiar() + " " + strings.TrimPrefix(got.Image.String(), "sha256:")
-		switch {
-		case errors.Is(err, errdefs.ErrNotFound):
-			text = "not found"
-		case errors.Is(err, errdefs.ErrInvalidArgument) && strings.Contains(err.Error(), "ambiguous"):
-			text = "ambiguous"
-		case errors.Is(err, errdefs.ErrInvalidArgument):
-			text = "invalid"
-		case err != nil:
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(text, c.want) {
-			t.Errorf("resolve(%q) = %s, %v; want %s", c.name, text, err, c.want)
-		}
-	}
-	s, _ := testStore(t)
-	if _, err := s.Resolve(t.Context(), "nothing"); !errors.Is(err, errdefs.ErrNotFound) || !strings.Contains(err.Error(), "nothing") {
-		t.Errorf("Resolve in an empty store: %v", err)
-	}
-}
-
 func TestLoad(t *testing.T) {
 	s, blobs := testStore(t)
 	im, data := testImage(t, "1", "layer", "layer", "third")
@@ -469,94 +307,4 @@ func TestLoad(t *testing.T) {
 	if _, err := s.Load(t.Context(), Record{Image: im.Layers[0].Digest, Manifest: other.Manifest}); !errors.Is(err, errdefs.ErrDataLoss) {
 		t.Errorf("a record that contradicts its manifest: %v", err)
 	}
-}
-
-func TestBlobs(t *testing.T) {
-	s, blobs := testStore(t)
-	ours, data := testImage(t, "1", "layer 1", "layer 2")
-	publish(t, blobs, data...)
-	theirs, data := testImage(t, "2", "layer 3")
-	publish(t, blobs, data...)
-	unnamed, data := testImage(t, "3", "layer 2", "layer 4")
-	publish(t, blobs, data...)
-	inner := toJSON(t, ocispec.Index{Manifests: []ocispec.Descriptor{theirs.Manifest}})
-	missing := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sha256, Size: 5}
-	outer := toJSON(t, ocispec.Index{Manifests: []ocispec.Descriptor{describe(ocispec.MediaTypeImageIndex, inner), missing}})
-	publish(t, blobs, inner, outer)
-	index := toJSON(t, ocispec.Index{Manifests: []ocispec.Descriptor{
-		describe(ocispec.MediaTypeImageIndex, outer), {MediaType: "application/x", Digest: digest.FromString("x"), Size: 1},
-	}})
-	if err := os.WriteFile(s.indexPath(), index, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Put(t.Context(), Record{Image: ours.ID, Manifest: ours.Manifest}); err != nil {
-		t.Fatal(err)
-	}
-	got, err := s.Blobs(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[digest.Digest]struct{}{sha256: {}, digest.FromString("x"): {}, digest.FromBytes(inner): {}, digest.FromBytes(outer): {}}
-	for _, im := range []Image{ours, theirs} {
-		want[im.ID], want[im.Manifest.Digest] = struct{}{}, struct{}{}
-		for _, l := range im.Layers {
-			want[l.Digest] = struct{}{}
-		}
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("Blobs = %v\nwant %v", got, want)
-	}
-	if _, ok := got[unnamed.ID]; ok {
-		t.Error("an image that nothing names is marked")
-	}
-	if err := os.WriteFile(filepath.Join(s.dir, "blobs", "sha256", theirs.Manifest.Digest.Encoded()), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := s.Blobs(t.Context()); !errors.Is(err, errdefs.ErrDataLoss) || got != nil {
-		t.Errorf("with a damaged manifest: %v, %v", got, err)
-	}
-}
-
-// TestSkopeoReadsStore asks another implementation whether the store is a valid image layout.
-func TestSkopeoReadsStore(t *testing.T) {
-	testutil.RequireRoot(t)
-	s, blobs := testStore(t)
-	im, data := testImage(t, "skopeo", "layer")
-	publish(t, blobs, data...)
-	rec := Record{Ref: ref(t, "user/app:1.0"), Image: im.ID, Manifest: im.Manifest, RepoDigest: im.Manifest.Digest}
-	other := rec
-	other.Ref = ref(t, "localhost:5000/app")
-	if err := s.Put(t.Context(), rec, other); err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range []Record{rec, other} {
-		out, err := exec.CommandContext(t.Context(), "skopeo", "inspect", "--format", "{{.Digest}} {{.Os}}/{{.Architecture}}",
-			"oci:"+s.dir+":"+r.Ref.String()).CombinedOutput()
-		want := fmt.Sprintf("%s %s", im.Manifest.Digest, FormatPlatform(HostPlatform()))
-		if err != nil || strings.TrimSpace(string(out)) != want {
-			t.Errorf("skopeo inspect %s: %s, %v; want %s", r.Ref, out, err, want)
-		}
-	}
-}
-
-func BenchmarkList(b *testing.B) {
-	s := hundred(b)
-	for b.Loop() {
-		if _, err := s.List(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-// hundred returns a store with 100 images, whose blobs are nowhere: List needs none.
-func hundred(t testing.TB) *Store {
-	s, _ := testStore(t)
-	var recs []Record
-	for i := range 100 {
-		recs = append(recs, record(t, fmt.Sprintf("registry.example.com/team/app-%d:v1.2.%d", i, i), fmt.Sprint(i)))
-	}
-	if err := s.Put(t.Context(), recs...); err != nil {
-		t.Fatal(err)
-	}
-	return s
 }

@@ -52,10 +52,9 @@ func (r *reader) config(name string) ([]byte, error) {
 	base := strings.TrimSuffix(path.Base(name), ".json")
 	want := digest.Digest("sha256:" + strings.TrimPrefix(base, "sha256:"))
 	if blob.Validate(want) != nil {
-		return data, nil
+		want = "" // just a name
 	}
-	err = blob.Compare(ocispec.Descriptor{Digest: want, Size: -1}, digest.FromBytes(data), int64(len(data)))
-	if err != nil {
+	if err := blob.Compare(ocispec.Descriptor{Digest: want, Size: -1}, digest.FromBytes(data), int64(len(data))); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return data, nil

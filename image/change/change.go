@@ -36,18 +36,23 @@ func Apply(c *ocispec.ImageConfig, instructions []string) error {
 // known are the instructions that Apply applies.
 const known = "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR"
 
-func apply(c *ocispec.ImageConfig, change string) (err error) {
-	if strings.ContainsAny(change, "\n\x00") {
+func apply(c *ocispec.ImageConfig, instruction string) error {
+	if strings.ContainsAny(instruction, "\n\x00") {
 		return errors.New("a change is one instruction on one line")
 	}
-	end := strings.IndexAny(change, " \t")
+	end := strings.IndexAny(instruction, " \t")
 	if end < 0 {
-		end = len(change)
+		end = len(instruction)
 	}
-	name, rest := strings.ToUpper(change[:end]), strings.TrimSpace(change[end:])
+	name, rest := strings.ToUpper(instruction[:end]), strings.TrimSpace(instruction[end:])
 	if rest == "" && slices.Contains(strings.Split(known, ", "), name) {
 		return fmt.Errorf("%s needs an argument", name)
 	}
+	return applyNamed(c, name, rest)
+}
+
+// applyNamed changes c by the instruction name with the arguments rest.
+func applyNamed(c *ocispec.ImageConfig, name, rest string) (err error) {
 	switch name {
 	case "CMD":
 		c.Cmd, err = command(rest)
@@ -89,9 +94,12 @@ func command(rest string) ([]string, error) {
 // jsonList parses s if it is a JSON list. As in Docker what only looks like one is not, except that the
 // elements of one must be strings.
 func jsonList(s string) ([]string, bool, error) {
-	var elements []any
-	if !strings.HasPrefix(s, "[") || json.Unmarshal([]byte(s), &elements) != nil {
+	if !strings.HasPrefix(s, "[") || !json.Valid([]byte(s)) {
 		return nil, false, nil
+	}
+	var elements []any
+	if err := json.Unmarshal([]byte(s), &elements); err != nil {
+		return nil, false, err
 	}
 	list := make([]string, 0, len(elements))
 	for _, e := range elements {
@@ -180,7 +188,7 @@ func expose(c *ocispec.ImageConfig, rest string) error {
 	if ports == nil {
 		ports = map[string]struct{}{}
 	}
-	for _, word := range strings.Fields(expanded) {
+	for word := range strings.FieldsSeq(expanded) {
 		numbers, protocol, given := strings.Cut(word, "/")
 		if protocol = strings.ToLower(protocol); !given {
 			protocol = "tcp"

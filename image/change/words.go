@@ -15,7 +15,7 @@ func parsePairs(s string, env []string) ([]pair, error) {
 	words := splitWords(s)
 	var pairs []pair
 	if len(words) > 1 && !strings.Contains(words[0], "=") {
-		words = []string{words[0] + "=" + strings.TrimLeft(s[len(words[0]):], " \t")}
+		words = []string{words[0] + "=" + strings.TrimLeft(s[len(words[0]):], blanks)}
 	}
 	for _, w := range words {
 		name, value, ok := strings.Cut(w, "=")
@@ -40,35 +40,36 @@ func parsePairs(s string, env []string) ([]pair, error) {
 // splitWords splits s at blanks that are neither quoted nor escaped. Quotes and backslashes stay: see expand.
 func splitWords(s string) []string {
 	var words []string
-	start, quote := -1, byte(0)
+	for {
+		s = strings.TrimLeft(s, blanks)
+		if s == "" {
+			return words
+		}
+		n := wordLength(s)
+		words = append(words, s[:n])
+		s = s[n:]
+	}
+}
+
+const blanks = " \t"
+
+// wordLength returns the length of the word at the beginning of s.
+func wordLength(s string) int {
+	quote := byte(0)
 	for i := 0; i < len(s); i++ {
-		blank := s[i] == ' ' || s[i] == '\t'
-		switch {
-		case quote == 0 && blank && start >= 0:
-			words = append(words, s[start:i])
-			start = -1
-			continue
-		case quote == 0 && blank:
-			continue
-		case s[i] == '\\' && quote != '\'':
-			if start < 0 {
-				start = i
-			}
+		switch c := s[i]; {
+		case c == '\\' && quote != '\'':
 			i++
-			continue
-		case s[i] == quote:
+		case quote != 0 && c == quote:
 			quote = 0
-		case quote == 0 && (s[i] == '"' || s[i] == '\''):
-			quote = s[i]
-		}
-		if start < 0 {
-			start = i
+		case quote != 0:
+		case c == '"' || c == '\'':
+			quote = c
+		case c == ' ' || c == '\t':
+			return i
 		}
 	}
-	if start >= 0 {
-		words = append(words, s[start:])
-	}
-	return words
+	return len(s)
 }
 
 // expand removes quotes and backslashes from s and replaces variables by their values in env, of
