@@ -19,10 +19,10 @@ func Group() command.Group {
 		Name:  "image",
 		Usage: "manage images",
 		Entries: []command.Entry{
-			{Top: []string{"history"}, Sub: []string{"history"}, New: historyCommand, Args: command.Exactly(1)},
-			{Top: []string{"images"}, Sub: []string{"ls", "list"}, New: listCommand, Args: command.AtMost(1), Common: true},
+			{Top: []string{"history"}, Sub: []string{"history"}, New: historyCommand, ReadOnly: true, Args: command.Exactly(1)},
+			{Top: []string{"images"}, Sub: []string{"ls", "list"}, New: listCommand, ReadOnly: true, Args: command.AtMost(1), Common: true},
 			{Top: []string{"import"}, Sub: []string{"import"}, New: importCommand, Args: command.Arity{Min: 1, Max: 2}},
-			{Sub: []string{"inspect"}, New: inspect.Command(Inspector), Args: command.AtLeast(1)},
+			{Sub: []string{"inspect"}, New: inspect.Command(Inspector), ReadOnly: true, Args: command.AtLeast(1)},
 			{Top: []string{"load"}, Sub: []string{"load"}, New: loadCommand, Common: true},
 			{Top: []string{"rmi"}, Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
 			{Top: []string{"tag"}, Sub: []string{"tag"}, New: tagCommand, Args: command.Exactly(2)},

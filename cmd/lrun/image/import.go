@@ -53,7 +53,7 @@ func runImport(ctx context.Context, e *env.Env, o importOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	tar, err := openTar(e, args[0])
+	tar, err := openTar(ctx, e, args[0])
 	if err != nil {
 		return err
 	}
@@ -92,9 +92,12 @@ func newName(args []string) ([]image.Reference, error) {
 }
 
 // openTar opens the tar at path, standard input for "-".
-func openTar(e *env.Env, path string) (io.ReadCloser, error) {
+func openTar(ctx context.Context, e *env.Env, path string) (io.ReadCloser, error) {
 	if path == "-" {
-		return io.NopCloser(e.In), refuseTerminal(e, "redirect it from the tar, or name the tar")
+		if err := refuseTerminal(e, "redirect it from the tar, or name the tar"); err != nil {
+			return nil, err
+		}
+		return io.NopCloser(e.Input(ctx)), nil
 	}
 	if strings.HasPrefix(path, "http://") || strings.HasPrefix(path, "https://") {
 		return nil, errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("lrun fetches nothing from %s: use curl -fL %s | lrun import -", path, path))

@@ -49,7 +49,7 @@ func runLoad(ctx context.Context, e *env.Env, o loadOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	src, err := openArchive(e, o.input)
+	src, err := openArchive(ctx, e, o.input)
 	if err != nil {
 		return err
 	}
@@ -73,14 +73,14 @@ func runLoad(ctx context.Context, e *env.Env, o loadOptions) (err error) {
 }
 
 // openArchive opens the archive at path; standard input for "" and "-".
-func openArchive(e *env.Env, path string) (*archive.Source, error) {
+func openArchive(ctx context.Context, e *env.Env, path string) (*archive.Source, error) {
 	if path != "" && path != "-" {
 		return archive.OpenFile(path)
 	}
 	if err := refuseTerminal(e, "give the archive with -i FILE or redirect standard input"); err != nil {
 		return nil, err
 	}
-	return archive.FromReader(e.In, "standard input"), nil
+	return archive.FromReader(e.Input(ctx), "standard input"), nil
 }
 
 // refuseTerminal returns an error when standard input is a terminal, where no archive comes from.

@@ -32,7 +32,7 @@ type Of func(e *env.Env) Inspector
 // Group is the table with `lrun inspect` alone. A name that several types have means the first of them.
 func Group(types ...Of) command.Group {
 	return command.Group{Entries: []command.Entry{
-		{Top: []string{"inspect"}, New: Command(types...), Args: command.AtLeast(1)},
+		{Top: []string{"inspect"}, New: Command(types...), ReadOnly: true, Args: command.AtLeast(1)},
 	}}
 }
 

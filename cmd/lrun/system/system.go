@@ -9,8 +9,8 @@ func Group() command.Group {
 		Name:  "system",
 		Usage: "manage lrun",
 		Entries: []command.Entry{
-			{Top: []string{"info"}, Sub: []string{"info"}, New: infoCommand, Common: true},
-			{Top: []string{"version"}, New: versionCommand, Common: true},
+			{Top: []string{"info"}, Sub: []string{"info"}, New: infoCommand, ReadOnly: true, Common: true},
+			{Top: []string{"version"}, New: versionCommand, ReadOnly: true, Common: true},
 		},
 	}
 }

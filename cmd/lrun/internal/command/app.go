@@ -202,12 +202,16 @@ func (a *App) call(ctx context.Context, f form, global, args []string) error {
 	prepare(cmd, f.words[0])
 	runner := a.runner(cmd, f)
 	line := slices.Concat([]string{a.Name}, global, []string{cmd.Name}, read.canonical())
+	run := func(ctx context.Context) error { return withCode(runner.RunContext(ctx, line), f.entry.Fail) }
 	if f.entry.OwnSignals {
-		return withCode(runner.RunContext(ctx, line), f.entry.Fail)
+		return run(ctx)
 	}
-	return a.interruptible(ctx, func(ctx context.Context) error {
-		return withCode(runner.RunContext(ctx, line), f.entry.Fail)
-	})
+	signal.Ignore(syscall.SIGPIPE) // writing to a closed pipe is an error then, not death
+	defer signal.Reset(syscall.SIGPIPE)
+	if !f.entry.ReadOnly {
+		run = interruptible(run)
+	}
+	return without(run(ctx), env.ErrOutClosed)
 }
 
 // runner is the urfave/cli application that knows one command only and does nothing on its own: no help, no
@@ -282,29 +286,27 @@ func withCode(err error, code int) error {
 	return Exit(code, err)
 }
 
-// interruptible calls fn with a context that SIGINT or SIGTERM cancels; a second one ends the process. What fn
-// cannot write because nobody reads standard output any more is no error.
-func (a *App) interruptible(ctx context.Context, fn func(context.Context) error) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(signals)
-	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(signalError{s})
-		case <-ctx.Done():
+// interruptible makes a function that calls fn with a context that SIGINT or SIGTERM cancels; a second one ends the
+// process.
+func interruptible(fn func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		ctx, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		signals := make(chan os.Signal, 1)
+		signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+		defer signal.Stop(signals)
+		go func() {
+			select {
+			case s := <-signals:
+				signal.Stop(signals)
+				cancel(signalError{s})
+			case <-ctx.Done():
+			}
+		}()
+		err := fn(ctx)
+		if s, stopped := errors.AsType[signalError](context.Cause(ctx)); stopped && err != nil {
+			return Exit(s.code(), errors.Join(s, without(without(err, s), context.Canceled)))
 		}
-	}()
-	pipe := make(chan os.Signal, 1) // with a reader of SIGPIPE, writing to a closed pipe is an error, not death
-	signal.Notify(pipe, syscall.SIGPIPE)
-	defer signal.Stop(pipe)
-
-	err := without(fn(ctx), env.ErrOutClosed)
-	if s, stopped := errors.AsType[signalError](context.Cause(ctx)); stopped && err != nil {
-		return Exit(s.code(), errors.Join(s, without(err, context.Canceled)))
+		return err
 	}
-	return err
 }

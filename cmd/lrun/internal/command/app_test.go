@@ -304,12 +304,16 @@ func TestClosedPipeIsNoError(t *testing.T) {
 		_, err := fmt.Fprintln(a.Env.Out, "row")
 		return err
 	}
+	a.Groups[0].Entries[2].ReadOnly = true
+	if code := a.main(t, "ps"); code != 0 || len(a.calls) != 1 {
+		t.Errorf("exit code %d", code)
+	}
 	a.act = func(context.Context) error { return write() }
 	if code := a.main(t, "ps"); code != 0 || a.err.Len() > 0 {
 		t.Errorf("exit code %d, stderr %q", code, &a.err)
 	}
 	a.act = func(context.Context) error { return errors.Join(write(), errors.New("x")) }
-	if code := a.main(t, "ps"); code != 1 || a.err.String() != "lrun: x\n" {
+	if code := a.main(t, "rm", "x"); code != 1 || a.err.String() != "lrun: x\n" {
 		t.Errorf("exit code %d, stderr %q", code, &a.err)
 	}
 }
