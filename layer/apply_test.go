@@ -14,7 +14,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer"
-	. "github.com/lrun-dev/lrun/layer/layertest"
+	lt "github.com/lrun-dev/lrun/layer/layertest"
 )
 
 // overlayWhiteouts writes whiteouts as the kernel's overlayfs wants them.
@@ -59,7 +59,7 @@ func apply(t testing.TB, dir string, tars ...[]byte) error {
 // inOrder unpacks a chain in one directory.
 func inOrder(t testing.TB, tars ...[]byte) (string, error) {
 	dir := t.TempDir()
-	must(t, Apply(dir)) // the metadata of an empty root
+	must(t, lt.Apply(dir)) // the metadata of an empty root
 	return dir, apply(t, dir, tars...)
 }
 
@@ -112,23 +112,23 @@ func outOfOrder(t testing.TB, tars ...[]byte) (string, error) {
 func sameAsOracle(t testing.TB, tars ...[]byte) {
 	t.Helper()
 	dir := t.TempDir()
-	must(t, Apply(dir, tars...))
-	want := List(t, dir)
+	must(t, lt.Apply(dir, tars...))
+	want := lt.List(t, dir)
 	got, err := inOrder(t, tars...)
 	must(t, err)
-	if diff := Diff(List(t, got), want); diff != "" {
+	if diff := lt.Diff(lt.List(t, got), want); diff != "" {
 		t.Errorf("in order:\n%s", diff)
 	}
 	got, err = outOfOrder(t, tars...)
 	must(t, err)
-	if diff := Diff(List(t, got), want); diff != "" {
+	if diff := lt.Diff(lt.List(t, got), want); diff != "" {
 		t.Errorf("out of order:\n%s", diff)
 	}
 }
 
 func TestApplyReports(t *testing.T) {
 	testutil.RequireRoot(t)
-	tar := append(Tar(Dir("d"), File("d/f", "12345"), File("g", "678")), make([]byte, 5000)...)
+	tar := append(lt.Tar(lt.Dir("d"), lt.File("d/f", "12345"), lt.File("g", "678")), make([]byte, 5000)...)
 	a, err := layer.Apply(context.Background(), openDir(t, t.TempDir()), bytes.NewReader(tar), layer.ApplyOptions{})
 	must(t, err)
 	if a.DiffID != digest.FromBytes(tar) || a.Size != 8 || a.Entries != 3 || !a.Needs.Empty() {
@@ -140,15 +140,15 @@ func TestApplyRefuses(t *testing.T) {
 	testutil.RequireRoot(t)
 	for _, tt := range []struct {
 		name  string
-		entry []Entry
+		entry []lt.Entry
 		says  string
 	}{
-		{"whiteout of nothing", []Entry{File("a/.wh.", "")}, `"a/.wh."`},
-		{"overlay xattr", []Entry{Dir("d", Xattr("trusted.overlay.opaque", "y"))}, "trusted.overlay.opaque"},
-		{"whiteout device", []Entry{Char("dev/x", 0, 0)}, `"dev/x"`},
+		{"whiteout of nothing", []lt.Entry{lt.File("a/.wh.", "")}, `"a/.wh."`},
+		{"overlay xattr", []lt.Entry{lt.Dir("d", lt.Xattr("trusted.overlay.opaque", "y"))}, "trusted.overlay.opaque"},
+		{"whiteout device", []lt.Entry{lt.Char("dev/x", 0, 0)}, `"dev/x"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := apply(t, t.TempDir(), Tar(tt.entry...))
+			err := apply(t, t.TempDir(), lt.Tar(tt.entry...))
 			if !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("got %v", err)
 			}
@@ -159,8 +159,8 @@ func TestApplyRefuses(t *testing.T) {
 func TestSmoke(t *testing.T) {
 	testutil.RequireRoot(t)
 	sameAsOracle(t,
-		Tar(Dir("usr"), Dir("usr/lib", Mode(0o711)), Symlink("lib", "usr/lib"), Dir("tmp", Mode(0o1777)), File("usr/lib/a", "a", Mode(0o4755), Owner(5, 6)), File("tmp/x", "x"), Dir("gone"), File("gone/y", "y")),
-		Tar(File("lib/b", "b"), File("tmp/z", "z"), Link("lnk", "lib/a"), Whiteout("gone"), Whiteout("tmp/x")),
-		Tar(File("gone/again", "z"), Whiteout("lib/b"), Opaque("tmp"), File("tmp/new/q", "q")),
+		lt.Tar(lt.Dir("usr"), lt.Dir("usr/lib", lt.Mode(0o711)), lt.Symlink("lib", "usr/lib"), lt.Dir("tmp", lt.Mode(0o1777)), lt.File("usr/lib/a", "a", lt.Mode(0o4755), lt.Owner(5, 6)), lt.File("tmp/x", "x"), lt.Dir("gone"), lt.File("gone/y", "y")),
+		lt.Tar(lt.File("lib/b", "b"), lt.File("tmp/z", "z"), lt.Link("lnk", "lib/a"), lt.Whiteout("gone"), lt.Whiteout("tmp/x")),
+		lt.Tar(lt.File("gone/again", "z"), lt.Whiteout("lib/b"), lt.Opaque("tmp"), lt.File("tmp/new/q", "q")),
 	)
 }

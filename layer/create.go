@@ -33,16 +33,16 @@ func (u *unpacker) create(base string, h *tar.Header, body io.Reader) error {
 	return invalid("entries of type %q are not supported", h.Typeflag)
 }
 
-// fresh makes base with make, which fails with EEXIST where something is; that is then removed. The node returned
+// fresh makes base with create, which fails with EEXIST where something is; that is then removed. The node returned
 // is a new one.
-func (u *unpacker) fresh(base string, make func(dir int) error) (*node, error) {
+func (u *unpacker) fresh(base string, create func(dir int) error) (*node, error) {
 	parent := u.parents.top()
-	err := make(parent.fd)
+	err := create(parent.fd)
 	if errors.Is(err, unix.EEXIST) {
 		if err := u.clear(parent, base); err != nil {
 			return nil, fmt.Errorf("replace: %w", err)
 		}
-		err = make(parent.fd)
+		err = create(parent.fd)
 	}
 	if err != nil {
 		return nil, err

@@ -99,6 +99,7 @@ type source struct {
 	err error
 }
 
+// Read passes on what the reader below says.
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -121,6 +122,7 @@ type decompressor struct {
 	close func() error
 }
 
+// Read tells damage of the stream from an error of the reader below.
 func (d *decompressor) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -129,6 +131,7 @@ func (d *decompressor) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close frees what the decompressor holds.
 func (d *decompressor) Close() error { return d.close() }
 
 // gzipReader reads one member after the other. The library would do that too, but takes zeros after the last one,
@@ -147,6 +150,7 @@ func newGzipReader(buf *bufio.Reader) (*gzipReader, error) {
 	return &gzipReader{z: z, buf: buf}, nil
 }
 
+// Read reads one member and, at its end, begins the next.
 func (g *gzipReader) Read(p []byte) (int, error) {
 	for {
 		n, err := g.z.Read(p)

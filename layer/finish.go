@@ -69,7 +69,7 @@ func (f *finisher) child(at int, parent, base string, n *node, alone bool) error
 	child := n.child(base)
 	name := path.Join(parent, base)
 	overlay := f.u.overlay()
-	if overlay && alone && !child.named() && !child.holds {
+	if overlay && alone && !child.adds() {
 		// Implied by nothing but removals of what is hidden anyway.
 		return removeTree(at, base)
 	}

@@ -116,9 +116,9 @@ func setTime(at int, name string, t unix.Timespec) error {
 	return unix.UtimesNanoAt(at, name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
-// ignore returns nil for the one error that is none.
-func ignore(err, harmless error) error {
-	if errors.Is(err, harmless) {
+// ignoreMissing takes a file that is not there for no error.
+func ignoreMissing(err error) error {
+	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	return err

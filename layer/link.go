@@ -50,7 +50,7 @@ func (u *unpacker) linkTo(base string, target name) error {
 	switch {
 	case found && n != nil && n.link != "":
 		return u.wait(base, n.link) // a chain of links: all wait for the same file
-	case !found, u.overlay() && (n == nil || n.whiteout):
+	case !found, u.overlay() && !n.adds():
 		return u.wait(base, target.path())
 	}
 	st, err := lstat(from.fd, target.base)
@@ -155,7 +155,7 @@ func (u *unpacker) finishLink(w waiting) (bool, error) {
 		return false, nil
 	}
 	if _, err := lstat(from.fd, target.base); err != nil {
-		return false, ignore(err, unix.ENOENT)
+		return false, ignoreMissing(err)
 	}
 	if err := unix.Unlinkat(to.fd, link.base, 0); err != nil {
 		return false, fmt.Errorf("hard link %q: %w", w.path, err)

@@ -52,7 +52,7 @@ func (p *parents) path() string {
 // truncate closes all frames from n on.
 func (p *parents) truncate(n int) {
 	for _, f := range p.frames[n:] {
-		unix.Close(f.fd)
+		_ = unix.Close(f.fd)
 	}
 	p.frames = p.frames[:n]
 }
@@ -181,7 +181,7 @@ func (p *parents) push(fd int, name string) error {
 		// Only where the parents' tree is there already: its time is to stay.
 		st, err := fstat(fd)
 		if err != nil {
-			unix.Close(fd)
+			_ = unix.Close(fd)
 			return err
 		}
 		n = p.top().node.put(name, &node{dir: true})

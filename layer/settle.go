@@ -209,11 +209,15 @@ func (s *settler) makeDirs(name string) error {
 	if err != nil || own == directory {
 		return err
 	}
-	err = s.in(parentOf(name), func(parent int) error { return makeDirOver(parent, path.Base(name), own == whiteout) })
-	if err != nil || own == whiteout {
+	found, err := s.below(name)
+	switch {
+	case err != nil:
 		return err
+	case own == file, own == link, own == absent && (found == file || found == link):
+		return errNotDir{name}
 	}
-	if found, err := s.below(name); err != nil || found != directory {
+	err = s.in(parentOf(name), func(parent int) error { return makeDirOver(parent, path.Base(name), own == whiteout) })
+	if err != nil || own == whiteout || found != directory {
 		return err
 	}
 	return s.describe(name)
@@ -324,12 +328,10 @@ func makeOpaque(at int, base string) error {
 func (s *settler) renamed(from, to string) {
 	for _, set := range []map[string]bool{s.implied, s.whiteouts} {
 		for _, name := range slices.Collect(maps.Keys(set)) {
-			rest, inside := strings.CutPrefix(name, from+"/")
-			if !inside && name != from {
-				continue
+			if name == from || strings.HasPrefix(name, from+"/") {
+				delete(set, name)
+				set[to+name[len(from):]] = true
 			}
-			delete(set, name)
-			set[path.Join(to, rest)] = true
 		}
 	}
 }

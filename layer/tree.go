@@ -28,6 +28,10 @@ type node struct {
 // named reports that the tar has an entry of this name; otherwise an entry below, or a whiteout, implied it.
 func (n *node) named() bool { return n.seq > 0 }
 
+// adds reports that the layer itself has something by this name, which for a directory that it only implies means
+// something in it.
+func (n *node) adds() bool { return n != nil && (n.named() || n.holds) }
+
 func (n *node) child(name string) *node { return n.children[name] }
 
 func (n *node) put(name string, child *node) *node {

@@ -104,7 +104,7 @@ func (s *settler) hidden(name string) (bool, error) {
 			return false, fmt.Errorf("open %q: %w", dir, err)
 		}
 		opaque := isOpaque(fd)
-		unix.Close(fd)
+		_ = unix.Close(fd)
 		if opaque {
 			return true, nil
 		}
@@ -115,7 +115,7 @@ func (s *settler) hidden(name string) (bool, error) {
 // resolve returns the real name of path in the layer on top of its parents; what is missing is taken for directories
 // that will be made. The last component is followed only if it is asked for.
 func (s *settler) resolve(name string, followLast bool) (string, error) {
-	real, links := "", 0
+	at, links := "", 0
 	for todo := strings.Split(name, "/"); len(todo) > 0; {
 		component := todo[0]
 		todo = todo[1:]
@@ -123,27 +123,27 @@ func (s *settler) resolve(name string, followLast bool) (string, error) {
 			continue
 		}
 		if component == ".." {
-			real = parentOf(real)
+			at = parentOf(at)
 			continue
 		}
-		next := path.Join(real, component)
+		next := path.Join(at, component)
 		target, err := s.linkAt(next, followLast || len(todo) > 0)
 		if err != nil {
 			return "", err
 		}
 		if target == "" {
-			real = next
+			at = next
 			continue
 		}
 		if links++; links > maxLinks {
 			return "", invalid("%q is a loop of symbolic links", name)
 		}
 		if target[0] == '/' {
-			real = ""
+			at = ""
 		}
 		todo = slices.Concat(strings.Split(target, "/"), todo)
 	}
-	return real, nil
+	return at, nil
 }
 
 func parentOf(name string) string {

@@ -33,7 +33,7 @@ func walkFrom(ctx context.Context, f found, do func(found) error) error {
 	}
 	var err error
 	if f.stat, err = lstat(f.dir, f.base); err != nil {
-		return f.wrap("stat", ignore(err, unix.ENOENT))
+		return f.wrap("stat", ignoreMissing(err))
 	}
 	err = do(f)
 	if errors.Is(err, errSkipDir) {
@@ -44,7 +44,7 @@ func walkFrom(ctx context.Context, f found, do func(found) error) error {
 	}
 	fd, err := openDir(f.dir, f.base)
 	if err != nil {
-		return f.wrap("open", ignore(err, unix.ENOENT))
+		return f.wrap("open", ignoreMissing(err))
 	}
 	defer unix.Close(fd)
 	names, err := readNames(fd)

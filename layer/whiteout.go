@@ -26,7 +26,7 @@ func (u *unpacker) remove(n name) error {
 func (u *unpacker) whiteout(parent *frame, base string) error {
 	child := parent.node.child(base)
 	switch {
-	case child == nil, child.dir && !child.holds:
+	case child == nil, child.dir && !child.adds():
 		return u.hide(parent, base)
 	case child.dir:
 		return u.sever(parent, base, child)
@@ -115,7 +115,7 @@ func (u *unpacker) stripEntries(fd int, n *node) error {
 	for _, base := range names {
 		child := n.child(base)
 		switch {
-		case child == nil, child.dir && !child.holds:
+		case child == nil, child.dir && !child.adds():
 			delete(n.children, base)
 			if err := removeTree(fd, base); err != nil {
 				return fmt.Errorf("remove %q: %w", base, err)

@@ -59,7 +59,7 @@ func (t *tarWriter) write(f found) error {
 	}
 	h, err := t.header(f)
 	if err != nil || h == nil {
-		return ignore(err, unix.ENOENT)
+		return ignoreMissing(err)
 	}
 	if h.Typeflag == tar.TypeReg {
 		return t.regular(f, h)
@@ -120,7 +120,7 @@ func addXattrs(h *tar.Header, f found) error {
 func (t *tarWriter) regular(f found, h *tar.Header) error {
 	file, err := f.open()
 	if err != nil {
-		return ignore(err, unix.ENOENT)
+		return ignoreMissing(err)
 	}
 	defer file.Close()
 	if fi, err := file.Stat(); err != nil {

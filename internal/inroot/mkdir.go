@@ -19,7 +19,7 @@ func (d *descent) top() int { return d.stack[len(d.stack)-1] }
 
 func (d *descent) pop(to int) {
 	for len(d.stack) > to {
-		unix.Close(d.top())
+		_ = unix.Close(d.top()) // only looked at
 		d.stack = d.stack[:len(d.stack)-1]
 	}
 }

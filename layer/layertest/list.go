@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -62,8 +61,8 @@ func listOne(path string) (string, error) {
 		line += fmt.Sprintf(" device %d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
 	}
 	xattrs, err := xattrsOf(path)
-	for _, name := range slices.Sorted(maps.Keys(xattrs)) {
-		line += fmt.Sprintf(" %s=%q", name, xattrs[name])
+	if len(xattrs) > 0 {
+		line += fmt.Sprintf(" %q", xattrs) // sorted by name
 	}
 	return line, err
 }

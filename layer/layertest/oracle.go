@@ -61,7 +61,7 @@ func applyOne(root string, layer []byte) error {
 		}
 	}
 	for dir, t := range times {
-		if fi, err := os.Lstat(dir); err == nil && fi.IsDir() {
+		if isDir(dir) {
 			if err := os.Chtimes(dir, t, t); err != nil {
 				return err
 			}
@@ -98,6 +98,11 @@ func dirTimes(root string) (map[string]time.Time, error) {
 	})
 }
 
+func isDir(path string) bool {
+	fi, err := os.Lstat(path)
+	return err == nil && fi.IsDir()
+}
+
 func splitName(name string) (dir, base string) {
 	return filepath.Split(filepath.Clean("/" + name))
 }
@@ -112,8 +117,8 @@ func removeOne(root, name string) error {
 	if err != nil {
 		return err
 	}
-	if fi, err := os.Stat(parent); err != nil || !fi.IsDir() {
-		return nil
+	if !isDir(parent) {
+		return nil // nothing to remove
 	}
 	if hidden != ".wh..opq" {
 		return os.RemoveAll(filepath.Join(parent, hidden))
@@ -157,7 +162,7 @@ func addOne(root string, e Entry, times map[string]time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := makeParents(root, parent, times); err != nil {
+	if err := makeParents(parent, times); err != nil {
 		return err
 	}
 	path := filepath.Join(parent, base)
@@ -207,14 +212,14 @@ func linkOne(root, path, target string) error {
 	return nil
 }
 
-func makeParents(root, dir string, times map[string]time.Time) error {
+func makeParents(dir string, times map[string]time.Time) error {
 	if fi, err := os.Lstat(dir); err == nil {
 		if !fi.IsDir() {
 			return fmt.Errorf("parent %q is not a directory", dir)
 		}
 		return nil
 	}
-	if err := makeParents(root, filepath.Dir(dir), times); err != nil {
+	if err := makeParents(filepath.Dir(dir), times); err != nil {
 		return err
 	}
 	times[dir] = time.Unix(0, 0)
