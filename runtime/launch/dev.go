@@ -18,10 +18,13 @@ func fillDev(dev *os.File, devices []specs.LinuxDevice) error {
 			return fmt.Errorf("make device %s: %w", d.Path, err)
 		}
 	}
-	for _, link := range [...][2]string{
-		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
-		{"/proc/kcore", "core"}, {"pts/ptmx", "ptmx"},
-	} {
+	links := [][2]string{
+		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"}, {"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"}, {"pts/ptmx", "ptmx"},
+	}
+	if _, err := os.Lstat("/proc/kcore"); err == nil {
+		links = append(links, [2]string{"/proc/kcore", "core"})
+	}
+	for _, link := range links {
 		if err := unix.Symlinkat(link[0], fd, link[1]); err != nil {
 			return fmt.Errorf("make link /dev/%s: %w", link[1], err)
 		}

@@ -59,7 +59,7 @@ func (b *bundle) start(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	pidFile := filepath.Join(b.request.AttachAt, "pid")
-	args := []string{"create", "--bundle", b.request.AttachAt, "--pid-file", pidFile}
+	args := []string{"--bundle", b.request.AttachAt, "--pid-file", pidFile}
 	var console *consoleSocket
 	if b.request.Spec.Process.Terminal {
 		var err error
@@ -69,7 +69,7 @@ func (b *bundle) start(ctx context.Context) (int, error) {
 		defer console.close()
 		args = append(args, "--console-socket", console.path)
 	}
-	if err := b.command(ctx, append(args, b.id)...); err != nil {
+	if err := b.command(ctx, "create", append(args, b.id)...); err != nil {
 		return 0, err
 	}
 	if console != nil {
@@ -115,23 +115,31 @@ func (b *bundle) write() error {
 
 // command runs the runtime; what it says when it fails is the error, and for a program that cannot be executed an
 // ExecError, which has no other mark than its words.
-func (b *bundle) command(ctx context.Context, args ...string) error {
+func (b *bundle) command(ctx context.Context, verb string, args ...string) (err error) {
 	log := filepath.Join(b.request.AttachAt, "log.json")
-	args = append([]string{"--root", b.state, "--log", log, "--log-format", "json"}, args...)
-	c := exec.CommandContext(ctx, b.runtime, args...)
-	var said bytes.Buffer
-	if args[5] == "create" && !b.request.Spec.Process.Terminal {
-		c.Stdin, c.Stdout, c.Stderr = b.streams.container[0], b.streams.container[1], b.streams.container[2]
-	} else {
-		c.Stderr = &said
+	c := exec.CommandContext(ctx, b.runtime, append([]string{"--root", b.state, "--log", log, "--log-format", "json", verb}, args...)...)
+	// A file, not a pipe: the container's first process may keep it open.
+	said, err := os.OpenFile(filepath.Join(b.request.AttachAt, "said"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
 	}
-	err := c.Run()
-	if err == nil {
+	defer func() { err = errors.Join(err, said.Close()) }()
+	c.Stderr = said
+	if verb == "create" && !b.request.Spec.Process.Terminal {
+		c.Stdin, c.Stdout, c.Stderr = b.streams.container[0], b.streams.container[1], b.streams.container[2]
+	}
+	if err = c.Run(); err == nil {
 		return nil
 	}
+	return b.explain(verb, err, log)
+}
+
+func (b *bundle) explain(verb string, err error, log string) error {
 	message := lastError(log)
 	if message == "" {
-		message = strings.TrimSpace(said.String())
+		said, readErr := os.ReadFile(filepath.Join(b.request.AttachAt, "said"))
+		err = errors.Join(err, readErr)
+		message = strings.TrimSpace(string(said))
 	}
 	for _, known := range []struct {
 		text  string
@@ -147,7 +155,7 @@ func (b *bundle) command(ctx context.Context, args ...string) error {
 			return &ExecError{Program: b.request.Spec.Process.Args[0], Reason: message, Errno: known.errno}
 		}
 	}
-	return fmt.Errorf("%s %s: %w: %s", b.runtime, args[5], err, message)
+	return fmt.Errorf("%s %s: %w: %s", b.runtime, verb, err, message)
 }
 
 // lastError returns the last message of level error in a runtime's JSON log.
@@ -180,7 +188,7 @@ func DeleteExternal(runtime, id, state, dir string) error {
 		return err
 	}
 	var errs []error
-	for _, name := range []string{"rootfs", "config.json", "log.json", "pid", "console"} {
+	for _, name := range []string{"rootfs", "config.json", "log.json", "said", "pid", "console"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

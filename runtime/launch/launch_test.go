@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/spec"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // busyboxRoot is a directory with Debian's static busybox, as a detached mount.
@@ -30,7 +31,7 @@ func busyboxRoot(t testing.TB) (dir string, root *os.File) {
 	if out, err := exec.Command("cp", "/bin/busybox", dir+"/bin/busybox").CombinedOutput(); err != nil {
 		t.Fatalf("copy busybox (package busybox-static): %v: %s", err, out)
 	}
-	for _, applet := range []string{"sh", "true", "cat", "ls", "id", "touch", "mount", "head", "stat", "ip", "hostname", "tty", "env", "wc"} {
+	for _, applet := range []string{"sh", "true", "cat", "ls", "id", "touch", "mount", "head", "stat", "ip", "hostname", "tty", "env", "wc", "grep", "cut", "sleep", "sort", "readlink", "unshare", "mkdir", "stty"} {
 		if err := os.Symlink("busybox", filepath.Join(dir, "bin", applet)); err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +51,7 @@ func reopen(t testing.TB, dir string) *os.File {
 
 func config(t testing.TB, s spec.Settings) *specs.Spec {
 	t.Helper()
-	c, err := spec.New(s, spec.Facts{Bounding: 1<<41 - 1, Devices: spec.DefaultDevices()})
+	c, err := spec.New(s, spec.Facts{Bounding: 1<<41 - 1&^(1<<24), Identity: spec.Identity{Home: "/"}, Devices: spec.DefaultDevices()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,5 +140,60 @@ func TestStartSaysWhyTheProgramDidNotStart(t *testing.T) {
 				t.Errorf("got code %d, %v; want %d, %q", failed.ExitCode(), err, c.code, c.reason)
 			}
 		})
+	}
+}
+
+func TestTerminal(t *testing.T) {
+	testutil.RequireRoot(t)
+	_, root := busyboxRoot(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	p, err := launch.Start(context.Background(), launch.Request{
+		Root: root, AttachAt: t.TempDir(), Interactive: true, DieWithParent: true, Size: &unix.Winsize{Row: 40, Col: 100},
+		Spec: config(t, spec.Settings{
+			Args: []string{"sh", "-c", "tty; stty size; echo console >/dev/console; read line; echo got $line; exit 4"},
+			Env:  []string{"PATH=/bin"}, Terminal: true,
+		}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Console.WriteString("typed\n"); err != nil {
+		t.Fatal(err)
+	}
+	out, _ := io.ReadAll(p.Console) // ends with EIO
+	code, err := p.Wait()
+	if code != 4 || err != nil {
+		t.Errorf("code %d, %v", code, err)
+	}
+	for _, want := range []string{"/dev/pts/0\r\n", "40 100\r\n", "console\r\n", "got typed\r\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("output lacks %q: %q", want, out)
+		}
+	}
+}
+
+func TestContainerDiesWithTheThreadThatStartedIt(t *testing.T) {
+	testutil.RequireRoot(t)
+	_, root := busyboxRoot(t)
+	at := t.TempDir()
+	started := make(chan *launch.Process)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		p, err := launch.Start(context.Background(), launch.Request{
+			Root: root, AttachAt: at, DieWithParent: true,
+			Spec: config(t, spec.Settings{Args: []string{"sleep", "60"}, Env: []string{"PATH=/bin"}}),
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		started <- p
+	}()
+	p := <-started
+	if p == nil {
+		return
+	}
+	if code, err := p.Wait(); code != 128+9 || err != nil {
+		t.Errorf("code %d, %v; want 137", code, err)
 	}
 }

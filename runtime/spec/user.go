@@ -15,6 +15,9 @@ import (
 // maxPasswd bounds what is read of the image's passwd and group: they are untrusted.
 const maxPasswd = 4 << 20
 
+// maxID is the largest id that may be given as a number too.
+const maxID = 1<<31 - 1
+
 // ResolveUser answers who name (Settings.User) is, by /etc/passwd and /etc/group inside root; links
 // in them cannot leave root. Missing files are fine as long as name is numeric. An unknown name fails with
 // errdefs.ErrNotFound, files over 4 MiB with errdefs.ErrInvalidArgument.
@@ -35,9 +38,15 @@ func ResolveUser(root *os.File, name string) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("find user %q in the image's /etc/passwd and /etc/group: %w: %w", name, err, errdefs.ErrNotFound)
 	}
-	id := Identity{UID: uint32(found.Uid), GID: uint32(found.Gid), Home: found.Home} //nolint:gosec // GetExecUser refuses ids outside 0..2^31-1
+	// The files themselves may say anything: as -1 the system call would change nothing, and root stay root.
+	for _, n := range append([]int{found.Uid, found.Gid}, found.Sgids...) {
+		if n < 0 || n > maxID {
+			return Identity{}, fmt.Errorf("find user %q: the image's /etc/passwd or /etc/group gives it the id %d, which is none: %w", name, n, errdefs.ErrInvalidArgument)
+		}
+	}
+	id := Identity{UID: uint32(found.Uid), GID: uint32(found.Gid), Home: found.Home}
 	for _, g := range found.Sgids {
-		id.Groups = append(id.Groups, uint32(g)) //nolint:gosec // as above
+		id.Groups = append(id.Groups, uint32(g))
 	}
 	return id, nil
 }

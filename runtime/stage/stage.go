@@ -48,6 +48,7 @@ func run(socket int) {
 		report(socket, noStep, syscall.EBADMSG, "")
 		return
 	}
+	syscall.Umask(0o022) // Docker's, whatever lrun's own is
 	c := child{socket: socket, fds: fds[1:], root: -1}
 	for i := range steps {
 		if err := c.execute(&steps[i]); err != 0 {
