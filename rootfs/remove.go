@@ -60,16 +60,16 @@ func (s *Store) Remove(ctx context.Context, nameOrID string, force bool, inUse I
 		if err != nil {
 			return err
 		}
-		removed, err = s.carryOut(ctx, v, rec)
+		removed, err = s.carryOut(ctx, v, records)
 		return err
 	})
 	return removed, err
 }
 
-// carryOut does what v says with the image of rec.
-func (s *Store) carryOut(ctx context.Context, v verdict, rec image.Record) (Removed, error) {
+// carryOut does what v says with the image that has records.
+func (s *Store) carryOut(ctx context.Context, v verdict, records []image.Record) (Removed, error) {
 	if v.drop {
-		deleted, err := s.deleteImage(ctx, rec)
+		deleted, err := s.deleteImage(ctx, records)
 		if len(deleted) == 0 {
 			return Removed{}, err
 		}
@@ -88,33 +88,42 @@ func (s *Store) carryOut(ctx context.Context, v verdict, rec image.Record) (Remo
 	return Removed{Untagged: v.lines}, nil
 }
 
-// deleteImage removes the image of rec with all its names, then the layers and blobs that nothing
+// deleteImage removes the image that has records, all of its, then the layers and blobs that nothing
 // else needs. It returns the ID of the image and the ChainIDs of the layers that are gone.
-func (s *Store) deleteImage(ctx context.Context, rec image.Record) ([]string, error) {
-	im, loadErr := s.Images.Load(ctx, rec)
-	if err := s.Images.Drop(ctx, rec.Image); err != nil {
+func (s *Store) deleteImage(ctx context.Context, records []image.Record) ([]string, error) {
+	var chains []string
+	var digests []digest.Digest
+	var damaged error
+	for _, r := range records { // they may have different manifests for one config
+		im, err := s.Images.Load(ctx, r)
+		if err != nil {
+			damaged = err
+			continue
+		}
+		chains = chains[:0]
+		for _, c := range slices.Backward(im.ChainIDs()) {
+			chains = append(chains, c.String())
+		}
+		digests = append(digests, im.Manifest.Digest, im.ID)
+		for _, l := range im.Layers {
+			digests = append(digests, l.Digest)
+		}
+	}
+	if err := s.Images.Drop(ctx, records[0].Image); err != nil {
 		return nil, err
 	}
-	deleted := []string{rec.Image.String()}
-	if loadErr != nil { // damaged: its parts cannot be told from here
-		return deleted, errors.Join(loadErr, s.sweepLocked(ctx))
-	}
+	deleted := []string{records[0].Image.String()}
 	m, err := s.mark(ctx)
 	if err == nil {
-		chains := im.ChainIDs()
-		names := make([]string, 0, len(chains))
-		for _, c := range slices.Backward(chains) {
-			names = append(names, c.String())
-		}
 		var gone []string
-		gone, err = s.removeChains(ctx, names, m, "")
+		gone, err = s.removeChains(ctx, chains, m, "")
 		deleted = append(deleted, gone...)
 	}
-	digests := []digest.Digest{im.Manifest.Digest, im.ID}
-	for _, l := range im.Layers {
-		digests = append(digests, l.Digest)
+	err = errors.Join(err, s.removeBlobs(ctx, digests))
+	if damaged != nil { // its parts cannot be told from here
+		err = errors.Join(err, s.sweepLocked(ctx))
 	}
-	return deleted, errors.Join(err, s.removeBlobs(ctx, digests))
+	return deleted, err
 }
 
 // verdict is what Remove is going to do.
@@ -134,18 +143,16 @@ func decide(nameOrID string, rec image.Record, records []image.Record, force boo
 		container, running = inUse(rec.Image)
 	}
 	names := references(records)
-	if rec.Ref.IsZero() || isID(rec.Image, nameOrID) {
+	ref, isName := nameOf(rec, nameOrID)
+	if !isName {
 		return decideByID(rec.Image, names, force, container, running)
 	}
-	ref, err := image.ParseReference(nameOrID)
-	if err != nil {
-		return verdict{}, err
+	if !force && oneRepository(names) && container != "" {
+		return verdict{}, errdefs.ErrFailedPrecondition.WithMessage(fmt.Sprintf(
+			"conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s",
+			nameOrID, short(container), short(rec.Image.Encoded())))
 	}
 	left, v := withoutName(rec, records, ref)
-	if !force && oneRepository(names) && container != "" {
-		return verdict{}, fmt.Errorf("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s: %w",
-			nameOrID, short(container), short(rec.Image.Encoded()), errdefs.ErrFailedPrecondition)
-	}
 	switch {
 	case len(left) > 0: // the image has other names
 		return v, nil
@@ -159,7 +166,7 @@ func decide(nameOrID string, rec image.Record, records []image.Record, force boo
 // decideByID is for an image that was named by its ID. names are all its references.
 func decideByID(id digest.Digest, names []string, force bool, container string, running bool) (verdict, error) {
 	conflict := func(how, why string) (verdict, error) {
-		return verdict{}, fmt.Errorf("conflict: unable to delete %s (%s) - %s: %w", short(id.Encoded()), how, why, errdefs.ErrFailedPrecondition)
+		return verdict{}, errdefs.ErrFailedPrecondition.WithMessage(fmt.Sprintf("conflict: unable to delete %s (%s) - %s", short(id.Encoded()), how, why))
 	}
 	switch {
 	case running:
@@ -172,10 +179,24 @@ func decideByID(id digest.Digest, names []string, force bool, container string, 
 	return verdict{drop: true, lines: names}, nil
 }
 
-// withoutName returns the references that are left when ref, which is rec's or the digest of one of
-// records, is taken away, and how that is done. With the last tag of a repository go the digests of it.
+// nameOf returns the name by which nameOrID has found rec; none when it is an ID, or a digest that is
+// no name of it.
+func nameOf(rec image.Record, nameOrID string) (image.Reference, bool) {
+	ref, err := image.ParseReference(nameOrID)
+	if err != nil || rec.Ref.IsZero() {
+		return image.Reference{}, false
+	}
+	if d := ref.Digest(); d != "" {
+		return ref, d == rec.RepoDigest || d == rec.Ref.Digest()
+	}
+	ref = ref.WithDefaultTag()
+	return ref, ref == rec.Ref
+}
+
+// withoutName returns the references that are left when ref, which is rec's or the digest of it, is
+// taken away, and how that is done. With the last tag of a repository go the digests of it.
 func withoutName(rec image.Record, records []image.Record, ref image.Reference) (left []string, v verdict) {
-	if ref.Digest() != "" && ref.Tag() == "" && rec.Ref.Digest() == "" { // a digest that a tag also has
+	if ref.Digest() != "" && rec.Ref.Tag() != "" { // the tag stays
 		v.lines = []string{ref.FamiliarName() + "@" + ref.Digest().String()}
 		rest := slices.Clone(records)
 		for i, r := range rest {
@@ -189,12 +210,13 @@ func withoutName(rec image.Record, records []image.Record, ref image.Reference) 
 	v.untag = rec.Ref
 	v.lines = []string{rec.Ref.Familiar()}
 	rest := slices.DeleteFunc(slices.Clone(records), func(r image.Record) bool { return r.Ref == rec.Ref })
-	left = references(rest)
 	sameRepository := func(r image.Record) bool { return r.Ref.Name() == rec.Ref.Name() }
-	if !slices.ContainsFunc(rest, sameRepository) && rec.RepoDigest != "" && rec.Ref.Digest() == "" {
-		v.lines = append(v.lines, rec.Ref.FamiliarName()+"@"+rec.RepoDigest.String())
+	if d := rec.RepoDigest; d != "" && !slices.ContainsFunc(rest, sameRepository) {
+		if line := rec.Ref.FamiliarName() + "@" + d.String(); line != v.lines[0] {
+			v.lines = append(v.lines, line)
+		}
 	}
-	return left, v
+	return references(rest), v
 }
 
 // references returns all names of one image as Docker lists them: the tags, and for each repository
@@ -202,12 +224,18 @@ func withoutName(rec image.Record, records []image.Record, ref image.Reference) 
 func references(records []image.Record) []string {
 	var names []string
 	for _, r := range records {
+		repository := r.Ref.FamiliarName()
 		if r.Ref.IsZero() {
-			continue
+			ref, err := image.ParseReference(r.Repository)
+			if err != nil { // it never had a name
+				continue
+			}
+			repository = ref.FamiliarName()
+		} else {
+			names = append(names, r.Ref.Familiar())
 		}
-		names = append(names, r.Ref.Familiar())
 		if r.RepoDigest != "" {
-			names = append(names, r.Ref.FamiliarName()+"@"+r.RepoDigest.String())
+			names = append(names, repository+"@"+r.RepoDigest.String())
 		}
 	}
 	slices.Sort(names)
@@ -228,11 +256,6 @@ func oneRepository(names []string) bool {
 		repositories[repository] = true
 	}
 	return tags <= 1 && len(repositories) <= 1
-}
-
-// isID tells whether s is id or a prefix of it, with or without its algorithm.
-func isID(id digest.Digest, s string) bool {
-	return strings.HasPrefix(id.String(), s) || strings.HasPrefix(id.Encoded(), s)
 }
 
 // short shortens the ID of a container or an image as Docker does.

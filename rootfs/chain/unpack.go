@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -102,6 +103,12 @@ func (u *session) unpack(ctx context.Context, st *step, key, parent string, whit
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	if parent == "" && whiteouts == nil {
+		// As layer.Settle has it: a root directory that no layer names is the same whenever it is made.
+		if err := os.Chtimes(path, time.Time{}, time.Unix(0, 0)); err != nil {
+			return err
+		}
+	}
 	blob, err := st.source.Open(st.layer)
 	if err != nil {
 		return err
