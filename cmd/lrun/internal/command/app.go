@@ -41,8 +41,16 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	return Code(err, 1)
 }
 
-// Run runs one command line. Nothing is shown of the error that it returns.
+// Run runs one command line. Nothing is shown of the error that it returns. That nobody reads standard output any
+// more is none.
 func (a *App) Run(ctx context.Context, args []string) error {
+	signal.Ignore(syscall.SIGPIPE) // writing to a closed pipe is an error then, not death
+	defer signal.Reset(syscall.SIGPIPE)
+	return without(a.dispatch(ctx, args), env.ErrOutClosed)
+}
+
+// dispatch finds out what a command line asks for, and does it.
+func (a *App) dispatch(ctx context.Context, args []string) error {
 	global, err := a.globals(args[1:])
 	if err != nil {
 		return err
@@ -203,15 +211,13 @@ func (a *App) call(ctx context.Context, f form, global, args []string) error {
 	runner := a.runner(cmd, f)
 	line := slices.Concat([]string{a.Name}, global, []string{cmd.Name}, read.canonical())
 	run := func(ctx context.Context) error { return withCode(runner.RunContext(ctx, line), f.entry.Fail) }
-	if f.entry.OwnSignals {
-		return run(ctx)
-	}
-	signal.Ignore(syscall.SIGPIPE) // writing to a closed pipe is an error then, not death
-	defer signal.Reset(syscall.SIGPIPE)
-	if !f.entry.ReadOnly {
+	switch {
+	case f.entry.OwnSignals:
+		signal.Reset(syscall.SIGPIPE)
+	case !f.entry.ReadOnly:
 		run = interruptible(run)
 	}
-	return without(run(ctx), env.ErrOutClosed)
+	return run(ctx)
 }
 
 // runner is the urfave/cli application that knows one command only and does nothing on its own: no help, no

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -315,5 +316,33 @@ func TestClosedPipeIsNoError(t *testing.T) {
 	a.act = func(context.Context) error { return errors.Join(write(), errors.New("x")) }
 	if code := a.main(t, "rm", "x"); code != 1 || a.err.String() != "lrun: x\n" {
 		t.Errorf("exit code %d, stderr %q", code, &a.err)
+	}
+}
+
+// Only standard output itself shows the signal that kills who writes to a closed pipe.
+func TestClosedStandardOutput(t *testing.T) {
+	const variable = "LRUN_TEST_COMMAND_LINE"
+	if line := os.Getenv(variable); line != "" {
+		a := newTestApp()
+		a.Env.Out = env.Output(os.Stdout)
+		a.act = func(context.Context) error {
+			_, err := fmt.Fprintln(a.Env.Out, "row")
+			return err
+		}
+		os.Exit(a.main(t, strings.Fields(line)...))
+	}
+	for _, line := range []string{"rm x", "ps", "--version", "--help", "help rm", "image"} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestClosedStandardOutput$")
+		child.Env = append(os.Environ(), variable+"="+line)
+		child.Stdout = w
+		if err := child.Run(); err != nil {
+			t.Errorf("lrun %s: %v", line, err)
+		}
+		w.Close()
 	}
 }

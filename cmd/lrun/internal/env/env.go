@@ -134,10 +134,14 @@ var ErrOutClosed = errors.New("standard output is closed")
 // Output wraps a file for Env.Out.
 func Output(f *os.File) io.Writer { return output{f} }
 
-type output struct{ *os.File }
+// output does not embed its file, whose other ways of writing would get past Write.
+type output struct{ file *os.File }
+
+// Fd is the descriptor of the file.
+func (o output) Fd() uintptr { return o.file.Fd() }
 
 func (o output) Write(p []byte) (int, error) {
-	n, err := o.File.Write(p)
+	n, err := o.file.Write(p)
 	if errors.Is(err, syscall.EPIPE) {
 		err = ErrOutClosed
 	}

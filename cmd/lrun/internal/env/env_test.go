@@ -3,6 +3,7 @@ package env
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -230,6 +231,12 @@ func TestOutputKnowsAClosedPipe(t *testing.T) {
 	}
 	r.Close()
 	if _, err := out.Write([]byte("x")); !errors.Is(err, ErrOutClosed) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := io.WriteString(out, "x"); !errors.Is(err, ErrOutClosed) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := io.Copy(out, strings.NewReader("x")); !errors.Is(err, ErrOutClosed) {
 		t.Errorf("got %v", err)
 	}
 	if _, ok := Terminal(out); ok {
