@@ -37,7 +37,11 @@ func (i *info) machine() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(i.process(status), i.cgroups())
+	h, err := cgroup.Detect()
+	if err == nil {
+		i.cgroups(h.Mounts())
+	}
+	return errors.Join(i.process(status), err)
 }
 
 // process adds what a /proc/PID/status says that this process may not do.
@@ -72,14 +76,10 @@ func (i *info) process(status []byte) error {
 }
 
 // cgroups adds the hierarchies that are mounted.
-func (i *info) cgroups() error {
-	h, err := cgroup.Detect()
-	if err != nil {
-		return err
-	}
+func (i *info) cgroups(mounts []cgroup.Mount) {
 	versions := map[int]bool{}
 	i.CgroupHierarchies = []cgroupHierarchy{}
-	for _, m := range h.Mounts() {
+	for _, m := range mounts {
 		v := cgroupHierarchy{Mountpoint: m.Mountpoint, Version: 1, Controllers: m.Controllers}
 		if m.Unified {
 			v.Version = 2
@@ -98,7 +98,6 @@ func (i *info) cgroups() error {
 		i.CgroupVersion = "none"
 		i.Warnings = append(i.Warnings, "no cgroup hierarchy is mounted: containers have no limits, and their processes are found by pid only")
 	}
-	return nil
 }
 
 // operatingSystem is the name that the system whose root directory is given has for itself.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/runtime/cgroup"
 )
 
 // counts are containers by state.
@@ -151,6 +152,80 @@ func TestProcess(t *testing.T) {
 	var i info
 	if err := i.process([]byte("CapEff:\tnothing\n")); err == nil {
 		t.Error("what is no number is accepted")
+	}
+}
+
+func TestCgroups(t *testing.T) {
+	cpu := cgroup.Mount{Mountpoint: "/c/cpu", Controllers: []string{"cpu", "cpuacct"}}
+	named := cgroup.Mount{Mountpoint: "/c/systemd", Controllers: []string{"name=systemd"}}
+	unified := cgroup.Mount{Mountpoint: "/c", Controllers: []string{"memory"}, Unified: true}
+	tests := []struct {
+		name     string
+		mounts   []cgroup.Mount
+		version  string
+		warnings int
+	}{
+		{"v1", []cgroup.Mount{cpu, named}, "1", 0},
+		{"v2", []cgroup.Mount{unified}, "2", 0},
+		{"hybrid", []cgroup.Mount{cpu, unified}, "1 and 2 (hybrid)", 0},
+		{"nothing", nil, "none", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var i info
+			i.cgroups(tt.mounts)
+			if i.CgroupVersion != tt.version || len(i.Warnings) != tt.warnings || len(i.CgroupHierarchies) != len(tt.mounts) {
+				t.Fatalf("got %+v", i)
+			}
+			for j, h := range i.CgroupHierarchies {
+				m := tt.mounts[j]
+				if h.Mountpoint != m.Mountpoint || (h.Version == 2) != m.Unified || !slices.Equal(h.Controllers, m.Controllers) {
+					t.Errorf("got %+v of %+v", h, m)
+				}
+			}
+		})
+	}
+}
+
+// What is asked for by template is what is asked for by name in Docker, too.
+func TestInfoHasDockersNames(t *testing.T) {
+	for _, field := range []string{
+		"ServerVersion", "Images", "Containers", "ContainersRunning", "ContainersPaused", "ContainersStopped", "Driver", "CgroupVersion",
+		"KernelVersion", "OperatingSystem", "OSType", "Architecture", "NCPU", "MemTotal", "Name", "Warnings",
+	} {
+		if code, out, stderr := lrun(t, "info", "--format", "{{."+field+"}}"); code != 0 || out == "\n" {
+			t.Errorf("%s: exit code %d, got %q, stderr %s", field, code, out, stderr)
+		}
+	}
+}
+
+func TestInfoRefuses(t *testing.T) {
+	for _, format := range []string{"{{.Nope}}", "{{", "table", "table {{.Driver}}"} {
+		if code, out, stderr := lrun(t, "info", "--format", format); code != 1 || out != "" || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", format, code, out, stderr)
+		}
+	}
+	if code, _, stderr := lrun(t, "info", "x"); code != 1 || stderr != "lrun: 'lrun info' accepts no arguments; see 'lrun info --help'\n" {
+		t.Errorf("exit code %d, stderr %q", code, stderr)
+	}
+}
+
+func TestReasonOfADriver(t *testing.T) {
+	tests := []struct {
+		info info
+		want string
+	}{
+		{info{Driver: "overlayfs"}, " Reason: the best way works\n"},
+		{info{Driver: "overlayfs", DriverReason: "x"}, " Reason: x\n"},
+		{info{Driver: "vfs", DriverChosen: true}, " Reason: chosen with --driver or $LRUN_DRIVER\n"},
+		{info{Driver: "overlayfs", DriverChosen: true, DriverReason: "x"}, " Reason: chosen with --driver or $LRUN_DRIVER; x\n"},
+	}
+	for _, tt := range tests {
+		var b strings.Builder
+		tt.info.write(&b)
+		if !strings.Contains(b.String(), tt.want) {
+			t.Errorf("got\n%swithout %s", b.String(), tt.want)
+		}
 	}
 }
 

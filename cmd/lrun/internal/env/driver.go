@@ -112,6 +112,11 @@ func (e *Env) openSnapshots() (*snapshot.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.snapshotsOn(d)
+}
+
+// snapshotsOn opens the snapshots of one driver.
+func (e *Env) snapshotsOn(d Driver) (*snapshot.Store, error) {
 	dir := filepath.Join(e.Root(), "snapshots", d.Name)
 	data := filepath.Join(dir, "data")
 	if d.Name == vfsName {

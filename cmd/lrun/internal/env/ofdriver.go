@@ -7,9 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/lrun-dev/lrun/rootfs"
-	"github.com/lrun-dev/lrun/snapshot"
-	"github.com/lrun-dev/lrun/snapshot/overlayfs"
-	"github.com/lrun-dev/lrun/snapshot/vfs"
 )
 
 // RootfsOf is Rootfs for a container that was made with another driver than this process would choose.
@@ -24,7 +21,7 @@ func (e *Env) RootfsOf(driver string) (*rootfs.Store, error) {
 	return e.rootfsOn(driver)
 }
 
-// EachRootfs calls fn with the store of every driver that the root has snapshots of. It probes nothing.
+// EachRootfs calls fn with the store of every driver that the root has snapshots of. It goes on after an error.
 func (e *Env) EachRootfs(fn func(*rootfs.Store) error) error {
 	root, err := e.store()
 	if err != nil {
@@ -44,28 +41,15 @@ func (e *Env) EachRootfs(fn func(*rootfs.Store) error) error {
 	return errors.Join(errs...)
 }
 
+// rootfsOn opens what joins images with the snapshots of a driver.
 func (e *Env) rootfsOn(driver string) (*rootfs.Store, error) {
-	images, err := e.Images()
+	d := Driver{Name: driver}
+	if driver == overlayfsName {
+		d.Method = e.probe(filepath.Join(e.Root(), "snapshots"), e.State()).Method
+	}
+	snapshots, err := e.snapshotsOn(d)
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := e.Blobs()
-	if err != nil {
-		return nil, err
-	}
-	snapshots, err := e.snapshotsOn(driver)
-	if err != nil {
-		return nil, err
-	}
-	return rootfs.Open(e.Root(), images, blobs, snapshots), nil
-}
-
-func (e *Env) snapshotsOn(driver string) (*snapshot.Store, error) {
-	dir := filepath.Join(e.Root(), "snapshots", driver)
-	data := filepath.Join(dir, "data")
-	if driver == vfsName {
-		return snapshot.Open(dir, vfs.New(data))
-	}
-	method := e.probe(filepath.Join(e.Root(), "snapshots"), e.State()).Method
-	return snapshot.Open(dir, overlayfs.New(data, method))
+	return e.join(snapshots)
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/snapshot"
 )
 
 // Blobs returns the blobs of the root.
@@ -43,15 +44,20 @@ func (e *Env) openImages() (*image.Store, error) {
 }
 
 func (e *Env) openRootfs() (*rootfs.Store, error) {
+	snapshots, err := e.Snapshots()
+	if err != nil {
+		return nil, err
+	}
+	return e.join(snapshots)
+}
+
+// join puts the images of the root and snapshots together.
+func (e *Env) join(snapshots *snapshot.Store) (*rootfs.Store, error) {
 	images, err := e.Images()
 	if err != nil {
 		return nil, err
 	}
 	blobs, err := e.Blobs()
-	if err != nil {
-		return nil, err
-	}
-	snapshots, err := e.Snapshots()
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,8 @@ package format
 
 import (
 	"bytes"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +171,43 @@ func TestVisible(t *testing.T) {
 			t.Errorf("Visible(%q) = %q, want %q", tt.in, got, tt.want)
 		}
 	}
+}
+
+func FuzzVisible(f *testing.F) {
+	for _, s := range []string{"", "a\tb", "\x1b[2J", "\xff", "\u202e", "\u00a0", "\\", "\"", "é"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, r := range Visible(s) {
+			if !strconv.IsPrint(r) {
+				t.Fatalf("%q became %q", s, Visible(s))
+			}
+		}
+	})
+}
+
+func ExampleWrite() {
+	type row struct{ Name, Size string }
+	columns := []Column{{Header: "NAME", Field: "Name"}, {Header: "SIZE", Field: "Size"}}
+	rows := []row{{"busybox", Size(4_261_550)}, {"debian", Size(124_000_000)}}
+	for _, spec := range []string{"", "table {{.Size}}", "{{upper .Name}}", "json"} {
+		f, err := Parse(spec)
+		if err != nil {
+			panic(err)
+		}
+		_ = Write(os.Stdout, f, columns, rows)
+	}
+	// Output:
+	// NAME      SIZE
+	// busybox   4.26MB
+	// debian    124MB
+	// SIZE
+	// 4.26MB
+	// 124MB
+	// BUSYBOX
+	// DEBIAN
+	// {"Name":"busybox","Size":"4.26MB"}
+	// {"Name":"debian","Size":"124MB"}
 }
 
 func TestWords(t *testing.T) {
