@@ -1,17 +1,12 @@
 package chain_test
 
 import (
-	"archive/tar"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +17,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer"
+	"github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs/chain"
@@ -66,60 +62,15 @@ func onEach(t *testing.T, test func(t *testing.T, s store)) {
 	}
 }
 
-// entry is one entry of a layer.
-type entry struct {
-	tar.Header
-	content string
-}
+type entry = layertest.Entry
 
-var epoch = time.Unix(1_500_000_000, 0)
+func dir(name string, mode int64) entry { return layertest.Dir(name, layertest.Mode(mode)) }
 
-func dir(name string, mode int64) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: name + "/", Mode: mode, ModTime: epoch}}
-}
+func file(name, content string) entry { return layertest.File(name, content) }
 
-func file(name, content string) entry {
-	return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, ModTime: epoch.Add(time.Hour)}, content}
-}
-
-func symlink(name, target string) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777, ModTime: epoch}}
-}
-
-func hardlink(name, target string) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeLink, Name: name, Linkname: target, ModTime: epoch}}
-}
-
-// whiteout removes name, opaque what is below in dir.
-func whiteout(name string) entry {
-	d, base := filepath.Split(name)
-	return file(d+".wh."+base, "")
-}
-func opaque(name string) entry { return file(name+"/.wh..wh..opq", "") }
-
-// root names the root directory itself.
+// rootDir names the root directory itself.
 func rootDir(mode int64) entry {
-	return entry{Header: tar.Header{Typeflag: tar.TypeDir, Name: "./", Mode: mode, ModTime: epoch.Add(time.Minute)}}
-}
-
-// pack makes a layer.
-func pack(t testing.TB, entries ...entry) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, e := range entries {
-		e.Size = int64(len(e.content))
-		if err := w.WriteHeader(&e.Header); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(w, e.content); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
+	return layertest.Dir(".", layertest.Mode(mode), layertest.Time(layertest.Mtime.Add(time.Minute)))
 }
 
 // source makes an image of layers. Every second blob is compressed.
@@ -202,18 +153,11 @@ func (s store) merged(t testing.TB, src chain.Source, do func(dir string)) {
 	}
 }
 
-// oracle applies the layers of src the slow and obvious way: one after the other in one directory.
+// oracle returns a directory in which the layers of src were applied one after the other, by code that
+// is not lrun's.
 func oracle(t testing.TB, src chain.Source) string {
 	t.Helper()
-	path := t.TempDir()
-	d, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	if err := errors.Join(d.Chmod(0o755), os.Chtimes(path, time.Unix(0, 0), time.Unix(0, 0))); err != nil {
-		t.Fatal(err)
-	}
+	var layers [][]byte
 	for i := range src.Image.Layers {
 		blob, err := src.Open(i)
 		if err != nil {
@@ -223,32 +167,26 @@ func oracle(t testing.TB, src chain.Source) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := layer.Apply(t.Context(), d, r, layer.ApplyOptions{}); err != nil {
+		b, err := io.ReadAll(r)
+		if err != nil {
 			t.Fatal(err)
 		}
+		layers = append(layers, b)
 	}
-	return path
-}
-
-// listing describes a tree for people.
-func listing(t testing.TB, dir string) string {
-	t.Helper()
-	out, err := exec.Command("find", dir, "-printf", "%P %y %m %U:%G %T@ %n %s %l\n").CombinedOutput()
-	if err != nil {
+	dir := t.TempDir()
+	if err := layertest.Apply(dir, layers...); err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(string(out), "\n")
-	slices.Sort(lines)
-	return strings.Join(lines, "\n")
+	return dir
 }
 
 // agree compares what a container of src sees with the oracle.
 func (s store) agree(t testing.TB, src chain.Source) {
 	t.Helper()
-	want := oracle(t, src)
-	s.merged(t, src, func(got string) {
-		if testutil.TreeHash(t, got) != testutil.TreeHash(t, want) {
-			t.Errorf("the merged view is\n%s\nand the layers applied in order are\n%s", listing(t, got), listing(t, want))
+	want := layertest.List(t, oracle(t, src))
+	s.merged(t, src, func(dir string) {
+		if diff := layertest.Diff(layertest.List(t, dir), want); diff != "" {
+			t.Errorf("the merged view is not that of the layers applied in order:\n%s", diff)
 		}
 	})
 }
@@ -290,45 +228,45 @@ func (s store) infos(t testing.TB) map[string]snapshot.Info {
 
 // images are the cases in which a layer that is unpacked alone, without the layers below it, may go
 // wrong.
-func images(t testing.TB) map[string][][]byte {
-	base := pack(t, rootDir(0o755), dir("etc", 0o755), file("etc/passwd", "root"), file("etc/shadow", "secret"),
-		dir("tmp", 0o1777), dir("usr", 0o755), dir("usr/lib", 0o750), file("usr/lib/libc", "c"), symlink("lib", "usr/lib"),
+func images() map[string][][]byte {
+	base := layertest.Tar(rootDir(0o755), dir("etc", 0o755), file("etc/passwd", "root"), file("etc/shadow", "secret"),
+		dir("tmp", 0o1777), dir("usr", 0o755), dir("usr/lib", 0o750), file("usr/lib/libc", "c"), layertest.Symlink("lib", "usr/lib"),
 		dir("var", 0o700), dir("var/cache", 0o755), file("var/cache/a", "a"), file("var/cache/b", "b"))
-	empty := pack(t)
-	change := pack(t, dir("etc", 0o755), file("etc/passwd", "root, changed"))
-	back := pack(t, dir("etc", 0o700), file("etc/passwd", "root, and back"))
+	empty := layertest.Tar()
+	change := layertest.Tar(dir("etc", 0o755), file("etc/passwd", "root, changed"))
+	back := layertest.Tar(dir("etc", 0o700), file("etc/passwd", "root, and back"))
 	return map[string][][]byte{
 		"one layer":                   {base},
 		"file changed":                {base, change},
-		"whiteout":                    {base, pack(t, dir("etc", 0o755), whiteout("etc/shadow"))},
-		"whiteout, implied parent":    {base, pack(t, whiteout("etc/shadow"))},
-		"whiteout of a directory":     {base, pack(t, whiteout("var"))},
-		"whiteout, then again":        {base, pack(t, whiteout("etc/shadow")), pack(t, file("etc/shadow", "new"))},
-		"whiteout and new, one layer": {base, pack(t, whiteout("var"), dir("var", 0o711), file("var/new", "n"))},
-		"whiteout of nothing":         {base, pack(t, whiteout("etc/nothing"), whiteout("none"))},
-		"whiteout in the bottom":      {pack(t, dir("d", 0o755), file("d/f", ""), whiteout("d/g")), pack(t, file("x", "x"))},
-		"opaque":                      {base, pack(t, dir("var", 0o711), opaque("var"), file("var/new", "n"))},
-		"opaque at the bottom":        {pack(t, dir("d", 0o711), opaque("d"), file("d/f", "f")), pack(t, file("d/g", "g")), pack(t, file("d/h", "h"))},
-		"opaque, marker last":         {base, pack(t, dir("var/cache", 0o711), file("var/cache/new", "n"), opaque("var/cache"))},
-		"opaque twice":                {base, pack(t, opaque("var")), pack(t, file("var/x", "x")), pack(t, opaque("var"), file("var/y", "y"))},
-		"opaque root":                 {base, pack(t, file(".wh..wh..opq", ""), file("only", "this"))},
-		"implied /tmp keeps its mode": {base, pack(t, file("tmp/x", "x"))},
-		"implied over two layers":     {base, pack(t, file("var/cache/c", "c")), pack(t, file("var/cache/d", "d"))},
-		"implied nowhere":             {base, pack(t, file("opt/a/b", "b")), pack(t, file("opt/a/c", "c"))},
-		"parent is a link below":      {base, pack(t, file("lib/libm", "m"))},
-		"link replaced":               {base, pack(t, dir("lib", 0o755), file("lib/libm", "m"))},
-		"hard link below":             {base, pack(t, hardlink("etc/passwd-", "etc/passwd"))},
-		"hard link through a link":    {base, pack(t, hardlink("libc", "lib/libc"))},
-		"hard link and change":        {base, pack(t, hardlink("etc/passwd-", "etc/passwd")), change},
-		"file replaces directory":     {base, pack(t, file("var", "a file now"))},
-		"directory replaces file":     {base, pack(t, dir("etc/passwd", 0o755), file("etc/passwd/x", "x"))},
+		"whiteout":                    {base, layertest.Tar(dir("etc", 0o755), layertest.Whiteout("etc/shadow"))},
+		"whiteout, implied parent":    {base, layertest.Tar(layertest.Whiteout("etc/shadow"))},
+		"whiteout of a directory":     {base, layertest.Tar(layertest.Whiteout("var"))},
+		"whiteout, then again":        {base, layertest.Tar(layertest.Whiteout("etc/shadow")), layertest.Tar(file("etc/shadow", "new"))},
+		"whiteout and new, one layer": {base, layertest.Tar(layertest.Whiteout("var"), dir("var", 0o711), file("var/new", "n"))},
+		"whiteout of nothing":         {base, layertest.Tar(layertest.Whiteout("etc/nothing"), layertest.Whiteout("none"))},
+		"whiteout in the bottom":      {layertest.Tar(dir("d", 0o755), file("d/f", ""), layertest.Whiteout("d/g")), layertest.Tar(file("x", "x"))},
+		"opaque":                      {base, layertest.Tar(dir("var", 0o711), layertest.Opaque("var"), file("var/new", "n"))},
+		"opaque at the bottom":        {layertest.Tar(dir("d", 0o711), layertest.Opaque("d"), file("d/f", "f")), layertest.Tar(file("d/g", "g")), layertest.Tar(file("d/h", "h"))},
+		"opaque, marker last":         {base, layertest.Tar(dir("var/cache", 0o711), file("var/cache/new", "n"), layertest.Opaque("var/cache"))},
+		"opaque twice":                {base, layertest.Tar(layertest.Opaque("var")), layertest.Tar(file("var/x", "x")), layertest.Tar(layertest.Opaque("var"), file("var/y", "y"))},
+		"opaque root":                 {base, layertest.Tar(file(".wh..wh..opq", ""), file("only", "this"))},
+		"implied /tmp keeps its mode": {base, layertest.Tar(file("tmp/x", "x"))},
+		"implied over two layers":     {base, layertest.Tar(file("var/cache/c", "c")), layertest.Tar(file("var/cache/d", "d"))},
+		"implied nowhere":             {base, layertest.Tar(file("opt/a/b", "b")), layertest.Tar(file("opt/a/c", "c"))},
+		"parent is a link below":      {base, layertest.Tar(file("lib/libm", "m"))},
+		"link replaced":               {base, layertest.Tar(dir("lib", 0o755), file("lib/libm", "m"))},
+		"hard link below":             {base, layertest.Tar(layertest.Link("etc/passwd-", "etc/passwd"))},
+		"hard link through a link":    {base, layertest.Tar(layertest.Link("libc", "lib/libc"))},
+		"hard link and change":        {base, layertest.Tar(layertest.Link("etc/passwd-", "etc/passwd")), change},
+		"file replaces directory":     {base, layertest.Tar(file("var", "a file now"))},
+		"directory replaces file":     {base, layertest.Tar(dir("etc/passwd", 0o755), file("etc/passwd/x", "x"))},
 		"layer twice":                 {base, change, back, change},
 		"layer twice in a row":        {base, change, change},
-		"layer twice, with needs":     {base, pack(t, file("tmp/x", "x")), pack(t, dir("tmp", 0o700)), pack(t, file("tmp/x", "x"))},
+		"layer twice, with needs":     {base, layertest.Tar(file("tmp/x", "x")), layertest.Tar(dir("tmp", 0o700)), layertest.Tar(file("tmp/x", "x"))},
 		"base twice":                  {base, back, base},
 		"empty layer":                 {base, empty, change, empty},
 		"empty bottom":                {empty, base},
-		"root changes":                {base, pack(t, rootDir(0o711)), pack(t, dir("a", 0o755)), pack(t, rootDir(0o700))},
+		"root changes":                {base, layertest.Tar(rootDir(0o711)), layertest.Tar(dir("a", 0o755)), layertest.Tar(rootDir(0o700))},
 	}
 }
 
@@ -336,7 +274,7 @@ func images(t testing.TB) map[string][][]byte {
 // obvious way: nothing that is removed comes back, no directory loses its mode, no link is hidden.
 func TestMergedView(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
-		for name, layers := range images(t) {
+		for name, layers := range images() {
 			t.Run(name, func(t *testing.T) {
 				s := open(t, t.TempDir(), s.driver)
 				src := source(t, layers...)
@@ -351,7 +289,7 @@ func TestMergedView(t *testing.T) {
 func TestMergedViewOfAllAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
 		var sources []chain.Source
-		for _, layers := range images(t) {
+		for _, layers := range images() {
 			sources = append(sources, source(t, layers...))
 		}
 		s.make(t, sources[:len(sources)/2]...)

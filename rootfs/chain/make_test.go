@@ -15,13 +15,14 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/internal/testutil"
+	"github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/rootfs/chain"
 )
 
 // TestFailureLeavesNothing has the work fail in every step.
 func TestFailureLeavesNothing(t *testing.T) {
 	layers := func(t *testing.T) [][]byte {
-		return [][]byte{pack(t, rootDir(0o755), file("a", "a")), pack(t, file("d/b", "b")), pack(t, file("d/c", "c"))}
+		return [][]byte{layertest.Tar(rootDir(0o755), file("a", "a")), layertest.Tar(file("d/b", "b")), layertest.Tar(file("d/c", "c"))}
 	}
 	replace := func(src chain.Source, layer int, blob []byte) chain.Source {
 		open := src.Open
@@ -40,20 +41,20 @@ func TestFailureLeavesNothing(t *testing.T) {
 		says   string
 	}{
 		"wrong bytes": {func(t *testing.T, task *chain.Task, _ func()) {
-			task.Sources[0] = replace(task.Sources[0], 2, pack(t, file("d/c", "evil")))
+			task.Sources[0] = replace(task.Sources[0], 2, layertest.Tar(file("d/c", "evil")))
 		}, errdefs.IsDataLoss, "layer 3 of 3 (blob sha256:"},
 		"wrong bytes at the bottom": {func(t *testing.T, task *chain.Task, _ func()) {
-			task.Sources[0] = replace(task.Sources[0], 0, pack(t, file("a", "evil")))
+			task.Sources[0] = replace(task.Sources[0], 0, layertest.Tar(file("a", "evil")))
 		}, errdefs.IsDataLoss, "expected DiffID sha256:"},
 		"damaged compression": {func(t *testing.T, task *chain.Task, _ func()) {
 			task.Sources[0] = replace(task.Sources[0], 1, []byte("\x1f\x8b\x08\x00garbage, garbage, garbage"))
 		}, errdefs.IsDataLoss, "layer 2 of 3"},
 		"a name that leaves the layer": {func(t *testing.T, task *chain.Task, _ func()) {
-			evil := pack(t, symlink("d", "/tmp"), hardlink("d/x", "../../../../etc/passwd"))
-			task.Sources[0] = source(t, pack(t, file("a", "a")), evil)
+			evil := layertest.Tar(layertest.Symlink("d", "/tmp"), layertest.Link("d/x", "../../../../etc/passwd"))
+			task.Sources[0] = source(t, layertest.Tar(file("a", "a")), evil)
 		}, func(err error) bool { return err != nil }, "layer 2 of 2"},
 		"a parent that is a file below": {func(t *testing.T, task *chain.Task, _ func()) {
-			task.Sources[0] = source(t, pack(t, file("a", "a")), pack(t, file("a/b", "b")))
+			task.Sources[0] = source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("a/b", "b")))
 		}, func(err error) bool { return err != nil }, "layer 2 of 2"},
 		"a blob that is missing": {func(_ *testing.T, task *chain.Task, _ func()) {
 			task.Sources[0].Open = func(int) (io.ReadCloser, error) { return nil, errdefs.ErrNotFound.WithMessage("no blob") }
@@ -77,7 +78,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 			task.Finish = func(ctx context.Context) error { cancel(); return ctx.Err() }
 		}, func(err error) bool { return errors.Is(err, context.Canceled) }, "canceled"},
 		"more layers than the kernel stacks": {func(t *testing.T, task *chain.Task, _ func()) {
-			task.Sources = append(task.Sources, source(t, slices.Repeat([][]byte{pack(t)}, 501)...))
+			task.Sources = append(task.Sources, source(t, slices.Repeat([][]byte{layertest.Tar()}, 501)...))
 		}, errdefs.IsInvalidArgument, "500"},
 		"fewer DiffIDs than layers": {func(_ *testing.T, task *chain.Task, _ func()) {
 			ids := &task.Sources[0].Image.Config.RootFS.DiffIDs
@@ -105,8 +106,8 @@ func TestFailureLeavesNothing(t *testing.T) {
 // TestRetract says what a failed task asks to be removed: children first.
 func TestRetract(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
-		src := source(t, pack(t, file("a", "a")), pack(t, file("b", "b")), pack(t, file("c", "c")))
-		s.make(t, source(t, pack(t, file("a", "a"))))
+		src := source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b")), layertest.Tar(file("c", "c")))
+		s.make(t, source(t, layertest.Tar(file("a", "a"))))
 		var asked []string
 		task := s.task(src)
 		task.Finish = func(context.Context) error { return errors.New("no") }
@@ -128,7 +129,7 @@ func TestRetract(t *testing.T) {
 // TestWhatGoesMeanwhileIsMadeAgain removes what an image counts on, while it is unpacked and after.
 func TestWhatGoesMeanwhileIsMadeAgain(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
-		base, plain, more := pack(t, rootDir(0o755), file("a", "a")), pack(t, rootDir(0o711), file("b", "b")), pack(t, file("c", "c"))
+		base, plain, more := layertest.Tar(rootDir(0o755), file("a", "a")), layertest.Tar(rootDir(0o711), file("b", "b")), layertest.Tar(file("c", "c"))
 		for name, before := range map[string]chain.Source{
 			"the layers below": source(t, base), "a layer to share": source(t, plain),
 		} {
@@ -168,8 +169,8 @@ func TestWhatGoesMeanwhileIsMadeAgain(t *testing.T) {
 func TestWhatKeepsGoingIsAnError(t *testing.T) {
 	testutil.RequireRoot(t)
 	s := open(t, t.TempDir(), "overlayfs")
-	base := source(t, pack(t, file("a", "a")))
-	src := source(t, pack(t, file("a", "a")), pack(t, file("b", "b")))
+	base := source(t, layertest.Tar(file("a", "a")))
+	src := source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b")))
 	unpack := src.Open
 	src.Open = func(layer int) (io.ReadCloser, error) {
 		if layer == 1 {
@@ -192,7 +193,7 @@ func TestWhatKeepsGoingIsAnError(t *testing.T) {
 
 func TestProgress(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
-		base, next := pack(t, rootDir(0o755), file("a", strings.Repeat("a", 300))), pack(t, rootDir(0o755), file("b", "bb"))
+		base, next := layertest.Tar(rootDir(0o755), file("a", strings.Repeat("a", 300))), layertest.Tar(rootDir(0o755), file("b", "bb"))
 		s.make(t, source(t, base))
 		src := source(t, base, next, next)
 		last := map[int]chain.Event{}
@@ -246,13 +247,13 @@ func TestStateString(t *testing.T) {
 func TestFiveHundredLayers(t *testing.T) {
 	testutil.RequireRoot(t)
 	s := open(t, t.TempDir(), "overlayfs")
-	layers := [][]byte{pack(t, rootDir(0o755), dir("d", 0o700))}
+	layers := [][]byte{layertest.Tar(rootDir(0o755), dir("d", 0o700))}
 	for i := 1; i < 500; i++ {
 		entries := []entry{file(fmt.Sprintf("f%d", i), "f")}
 		if i%50 == 0 {
-			entries = []entry{file(fmt.Sprintf("d/f%d", i), "implied"), whiteout(fmt.Sprintf("f%d", i-1))}
+			entries = []entry{file(fmt.Sprintf("d/f%d", i), "implied"), layertest.Whiteout(fmt.Sprintf("f%d", i-1))}
 		}
-		layers = append(layers, pack(t, entries...))
+		layers = append(layers, layertest.Tar(entries...))
 	}
 	src := source(t, layers...)
 	s.make(t, src)
@@ -264,8 +265,8 @@ func TestFiveHundredLayers(t *testing.T) {
 
 func TestPresent(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
-		src := source(t, pack(t, file("a", "a")), pack(t, file("b", "b")), pack(t, file("c", "c")))
-		below := source(t, pack(t, file("a", "a")), pack(t, file("b", "b")))
+		src := source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b")), layertest.Tar(file("c", "c")))
+		below := source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b")))
 		for _, c := range []struct {
 			make []chain.Source
 			want int

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/lrun-dev/lrun/layer/layertest"
 )
 
 // TestMergedViewOfRandomImages draws layers from few names, so that they meet; and all images share one store.
@@ -17,7 +19,7 @@ func TestMergedViewOfRandomImages(t *testing.T) {
 			layers := make([][]byte, rapid.IntRange(1, 4).Draw(t, "layers"))
 			m := model{}
 			for i := range layers {
-				layers[i] = randomLayer(outer, t, names, m)
+				layers[i] = randomLayer(t, names, m)
 			}
 			src := source(outer, layers...)
 			s.check(outer, src)
@@ -51,7 +53,7 @@ func (m model) underFile(name string) bool {
 }
 
 // randomLayer draws a layer that is valid on m, and applies it to m.
-func randomLayer(t testing.TB, r *rapid.T, names []string, m model) []byte {
+func randomLayer(r *rapid.T, names []string, m model) []byte {
 	var entries []entry
 	touched := map[string]bool{} // by a whiteout or file: nothing below them in this layer
 	if rapid.Bool().Draw(r, "names root") {
@@ -73,15 +75,15 @@ func randomLayer(t testing.TB, r *rapid.T, names []string, m model) []byte {
 			m.remove(name, true)
 			m[name], touched[name] = false, true
 		case 2:
-			entries = append(entries, whiteout(name))
+			entries = append(entries, layertest.Whiteout(name))
 			m.remove(name, true)
 			touched[name] = true
 		case 3:
-			entries = append(entries, dir(name, 0o700), opaque(name))
+			entries = append(entries, dir(name, 0o700), layertest.Opaque(name))
 			m.remove(name, true)
 			m[name] = true
 		default: // not in this layer
 		}
 	}
-	return pack(t, entries...)
+	return layertest.Tar(entries...)
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/internal/testutil"
+	"github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/snapshot"
 )
@@ -34,7 +35,7 @@ func counted(src chain.Source) (chain.Source, *[500]atomic.Int32) {
 
 func TestManyAtOnceUnpackALayerOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
-		a, b, c := pack(t, rootDir(0o755), file("a", "a")), pack(t, file("b", "b")), pack(t, file("c", "c"))
+		a, b, c := layertest.Tar(rootDir(0o755), file("a", "a")), layertest.Tar(file("b", "b")), layertest.Tar(file("c", "c"))
 		one, openedOne := counted(source(t, a, b))
 		two, openedTwo := counted(source(t, a, b, c))
 		var g sync.WaitGroup
@@ -69,7 +70,7 @@ func TestManyAtOnceUnpackALayerOnce(t *testing.T) {
 func TestLayersAreLockedInOneOrder(t *testing.T) {
 	testutil.RequireRoot(t)
 	s := open(t, t.TempDir(), "overlayfs")
-	layers := [][]byte{pack(t, file("a", "a")), pack(t, file("b", "b")), pack(t, file("c", "c"))}
+	layers := [][]byte{layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b")), layertest.Tar(file("c", "c"))}
 	slices.SortFunc(layers, func(a, b []byte) int {
 		return strings.Compare(digest.FromBytes(b).String(), digest.FromBytes(a).String())
 	})
@@ -121,7 +122,7 @@ func TestSweep(t *testing.T) {
 		if _, err := s.snapshots.Prepare(t.Context(), "unpacked", ""); err != nil {
 			t.Fatal(err)
 		}
-		task := s.task(source(t, pack(t, file("a", "a")), pack(t, file("b", "b"))))
+		task := s.task(source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b"))))
 		var during map[string]snapshot.Info
 		task.Sync = func() error {
 			if err := s.maker.Sweep(t.Context()); err != nil {

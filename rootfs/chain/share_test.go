@@ -1,20 +1,20 @@
 package chain_test
 
 import (
-	"archive/tar"
 	"testing"
 
 	"github.com/lrun-dev/lrun/internal/testutil"
+	"github.com/lrun-dev/lrun/layer/layertest"
 )
 
 // TestLayersAreShared looks at which directories serve several chains.
 func TestLayersAreShared(t *testing.T) {
 	testutil.RequireRoot(t)
-	base, other := pack(t, rootDir(0o755), dir("a", 0o755)), pack(t, rootDir(0o755), dir("b", 0o755))
-	plain := pack(t, dir("c", 0o755), file("c/f", "f"))
-	named := pack(t, rootDir(0o700), dir("c", 0o755), file("c/f", "f"))
-	implied := pack(t, file("a/f", "f"))
-	private := pack(t, rootDir(0o700), dir("b", 0o755))
+	base, other := layertest.Tar(rootDir(0o755), dir("a", 0o755)), layertest.Tar(rootDir(0o755), dir("b", 0o755))
+	plain := layertest.Tar(dir("c", 0o755), file("c/f", "f"))
+	named := layertest.Tar(rootDir(0o700), dir("c", 0o755), file("c/f", "f"))
+	implied := layertest.Tar(file("a/f", "f"))
+	private := layertest.Tar(rootDir(0o700), dir("b", 0o755))
 	for name, c := range map[string]struct {
 		one, two [][]byte
 		layer    int // of both, to be compared
@@ -60,7 +60,7 @@ func TestLayersAreShared(t *testing.T) {
 func TestALayerThatIsThereTwiceIsKeptOnce(t *testing.T) {
 	testutil.RequireRoot(t)
 	s := open(t, t.TempDir(), "overlayfs")
-	base, change, empty := pack(t, rootDir(0o755), file("f", "1")), pack(t, file("f", "2")), pack(t)
+	base, change, empty := layertest.Tar(rootDir(0o755), file("f", "1")), layertest.Tar(file("f", "2")), layertest.Tar()
 	src := source(t, base, change, empty, change, empty, base)
 	s.make(t, src)
 	ids := map[string]int{}
@@ -78,10 +78,9 @@ func TestXattrsOfTheRoot(t *testing.T) {
 	testutil.RequireRoot(t)
 	s := open(t, t.TempDir(), "overlayfs")
 	marked := rootDir(0o755)
-	marked.PAXRecords = map[string]string{"SCHILY.xattr.user.mark": "x"}
-	marked.Format = tar.FormatPAX
-	plain := pack(t, dir("c", 0o755))
-	one, two := source(t, pack(t, rootDir(0o755)), plain), source(t, pack(t, marked), plain)
+	layertest.Xattr("user.mark", "x")(&marked)
+	plain := layertest.Tar(dir("c", 0o755))
+	one, two := source(t, layertest.Tar(rootDir(0o755)), plain), source(t, layertest.Tar(marked), plain)
 	s.make(t, one, two)
 	if a, b := s.infos(t)[top(one)].ID, s.infos(t)[top(two)].ID; a == b {
 		t.Error("one directory serves two chains whose roots have different attributes")
