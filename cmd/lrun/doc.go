@@ -18,7 +18,8 @@
 // From that line come `lrun rm`, `lrun container rm` and `lrun container remove`, the help, the page in docs/cli
 // (go test ./cmd/lrun -run TestDocs -update) and the refusal of wrong arguments. The number of operands is checked
 // before Action; FlagsFirst ends the flags at the first operand (run, create, exec); OwnSignals leaves SIGINT and
-// SIGTERM to the command (run, start), which otherwise cancel its context; Fail is the exit code of plain errors
+// SIGTERM to the command (run, start), which otherwise cancel its context, unless ReadOnly says that they may end it
+// at once; RefusedFlags says what to do instead of a flag that Docker has; Fail is the exit code of plain errors
 // (125 of run).
 //
 // An error's exit code is 1, that of command.Exit(code, err), or Fail. Several errors are joined, each shown on a

@@ -49,7 +49,7 @@ func makeBuiltin(ctx context.Context, e *env.Env, name string) (image.Image, err
 	if err != nil {
 		return image.Image{}, err
 	}
-	defer exe.Close() //nolint:errcheck // only read
+	defer exe.Close()
 	im, layers, err := builtin.Image(ctx, name, exe)
 	if err != nil {
 		return im, err

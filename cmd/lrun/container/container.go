@@ -4,11 +4,12 @@ package container
 import (
 	"context"
 
+	"github.com/opencontainers/go-digest"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image/builtin"
 	"github.com/lrun-dev/lrun/runtime"
-	"github.com/opencontainers/go-digest"
 )
 
 // Group is the table of the commands about containers.

@@ -9,12 +9,13 @@ import (
 	"path/filepath"
 
 	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/volume"
-	"github.com/urfave/cli/v2"
 )
 
 func createCommand(e *env.Env) *cli.Command {
@@ -117,7 +118,7 @@ func reserveIDFile(path, id string) error {
 	if path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // an id is no secret
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("--cidfile %s: the file exists; its container may still be there: remove it or name another: %w", path, errdefs.ErrAlreadyExists)
 	}

@@ -8,9 +8,10 @@ import (
 	"os"
 
 	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/layer"
-	"github.com/urfave/cli/v2"
 )
 
 type exportOptions struct{ output string }

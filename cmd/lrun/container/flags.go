@@ -1,8 +1,9 @@
 package container
 
 import (
-	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/urfave/cli/v2"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 )
 
 // createOptions are the flags that run and create share.

@@ -1,9 +1,10 @@
 package container
 
 import (
+	"github.com/urfave/cli/v2"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image/builtin"
-	"github.com/urfave/cli/v2"
 )
 
 // helloCommand is the program of the built-in image @hello: lrun itself, inside the container.

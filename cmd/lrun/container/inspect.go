@@ -8,12 +8,13 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime"
-	"github.com/urfave/cli/v2"
 )
 
 type inspectOptions struct{ format string }

@@ -9,10 +9,11 @@ import (
 	"syscall"
 
 	"github.com/containerd/errdefs"
-	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
-	"github.com/lrun-dev/lrun/runtime"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/runtime"
 )
 
 type killOptions struct{ signal string }

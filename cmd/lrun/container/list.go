@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/docker/go-units"
+	"github.com/urfave/cli/v2"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/filter"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/runtime"
-	"github.com/urfave/cli/v2"
 )
 
 type listOptions struct {
@@ -65,10 +66,18 @@ func (r row) Label(name string) string { return r.labels[name] }
 
 func columns() []format.Column {
 	return []format.Column{
-		{Header: "CONTAINER ID", Field: "ID"}, {Header: "IMAGE", Field: "Image"}, {Header: "COMMAND", Field: "Command"},
-		{Header: "CREATED", Field: "RunningFor"}, {Header: "STATUS", Field: "Status"}, {Header: "PORTS", Field: "Ports"},
-		{Header: "NAMES", Field: "Names"}, {Header: "CREATED AT", Field: "CreatedAt", Extra: true}, {Header: "STATE", Field: "State", Extra: true},
-		{Header: "LABELS", Field: "Labels", Extra: true}, {Header: "MOUNTS", Field: "Mounts", Extra: true}, {Header: "NETWORKS", Field: "Networks", Extra: true},
+		{Header: "CONTAINER ID", Field: "ID"},
+		{Header: "IMAGE", Field: "Image"},
+		{Header: "COMMAND", Field: "Command"},
+		{Header: "CREATED", Field: "RunningFor"},
+		{Header: "STATUS", Field: "Status"},
+		{Header: "PORTS", Field: "Ports"},
+		{Header: "NAMES", Field: "Names"},
+		{Header: "CREATED AT", Field: "CreatedAt", Extra: true},
+		{Header: "STATE", Field: "State", Extra: true},
+		{Header: "LABELS", Field: "Labels", Extra: true},
+		{Header: "MOUNTS", Field: "Mounts", Extra: true},
+		{Header: "NETWORKS", Field: "Networks", Extra: true},
 	}
 }
 

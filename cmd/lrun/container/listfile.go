@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 

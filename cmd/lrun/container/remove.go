@@ -6,9 +6,10 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+	"github.com/urfave/cli/v2"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/runtime"
-	"github.com/urfave/cli/v2"
 )
 
 type removeOptions struct{ force, volumes bool }

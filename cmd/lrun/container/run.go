@@ -6,13 +6,14 @@ import (
 	"os"
 	goruntime "runtime"
 
+	"github.com/urfave/cli/v2"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image/builtin"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/launch"
-	"github.com/urfave/cli/v2"
 )
 
 func runCommand(e *env.Env) *cli.Command {

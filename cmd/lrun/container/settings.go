@@ -10,10 +10,11 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
 	"github.com/lrun-dev/lrun/image"
 	lruntime "github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 // minMemory is Docker's: below it no program starts.

@@ -7,8 +7,9 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/lrun-dev/lrun/runtime"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime"
 )
 
 // signals catches what is sent to lrun: before the container runs, SIGINT, SIGTERM and SIGHUP stop the

@@ -7,10 +7,11 @@ import (
 	"os/signal"
 
 	"github.com/containerd/errdefs"
-	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
-	"github.com/lrun-dev/lrun/runtime"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/runtime"
 )
 
 // terminal is the user's, while a container with -t has it.

@@ -7,11 +7,12 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/internal/inroot"
 	"github.com/lrun-dev/lrun/layer"
 	"github.com/lrun-dev/lrun/runtime"
-	"golang.org/x/sys/unix"
 )
 
 // fillVolumes makes the container's fresh volumes, each with what the image has at its path, and the
@@ -43,7 +44,7 @@ func makeSource(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return os.MkdirAll(path, 0o755) //nolint:gosec // what Docker makes it
+	return os.MkdirAll(path, 0o755)
 }
 
 // copyFromImage fills the directory to with the directory target of the container's root. What the

@@ -155,7 +155,7 @@ func (a *App) group(name string) *Group {
 	return nil
 }
 
-// topWords are all words that may follow the program's name.
+// topWords are the words that may follow the program's name, for people to choose from.
 func (a *App) topWords() []string {
 	var all []string
 	for _, g := range a.Groups {
@@ -163,7 +163,9 @@ func (a *App) topWords() []string {
 			all = append(all, g.Name)
 		}
 		for _, e := range g.Entries {
-			all = append(all, e.Top...)
+			if !e.Hidden {
+				all = append(all, e.Top...)
+			}
 		}
 	}
 	return all

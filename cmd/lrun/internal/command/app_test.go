@@ -207,6 +207,12 @@ func TestGlobalFlags(t *testing.T) {
 	}
 }
 
+func TestHiddenCommandsRun(t *testing.T) {
+	if got := only(t, "secret-program", "x", "--force"); got.force || len(got.operands) != 2 {
+		t.Errorf("got %+v", got)
+	}
+}
+
 func TestVersionFlag(t *testing.T) {
 	for _, arg := range []string{"-v", "--version"} {
 		a := newTestApp()
@@ -235,6 +241,7 @@ func TestRefusals(t *testing.T) {
 		{"tga a b", 1, `unknown command "lrun tga"; did you mean 'lrun tag'?`},
 		{"containr ls", 1, `unknown command "lrun containr"; did you mean 'lrun container'?`},
 		{"container sl", 1, `unknown command "lrun container sl"; did you mean 'lrun container ls'?`},
+		{"secret-progra", 1, `unknown command "lrun secret-progra"; see 'lrun --help'`},
 		{"frobnicate", 1, `unknown command "lrun frobnicate"; see 'lrun --help'`},
 		{"container frobnicate", 1, `unknown command "lrun container frobnicate"; see 'lrun container --help'`},
 		{"container --all", 125, "unknown flag: --all; see 'lrun container --help'"},

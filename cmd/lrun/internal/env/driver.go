@@ -40,9 +40,6 @@ func (e *Env) pickDriver() (Driver, error) {
 	if err != nil {
 		return Driver{}, err
 	}
-	if err := checkDriver(e.driver); err != nil {
-		return Driver{}, err
-	}
 	if e.driver == vfsName {
 		return Driver{Name: vfsName, Chosen: true}, nil
 	}

@@ -3,6 +3,7 @@
 package env
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,10 +92,10 @@ func (e *Env) Flags() []cli.Flag {
 }
 
 // Root is the absolute path of the store.
-func (e *Env) Root() string { return absolute(e.root) }
+func (e *Env) Root() string { return absolute(cmp.Or(e.root, DefaultRoot)) }
 
 // State is the absolute path of what ends with this boot.
-func (e *Env) State() string { return absolute(e.state) }
+func (e *Env) State() string { return absolute(cmp.Or(e.state, DefaultState)) }
 
 // Debug tells whether --debug was given.
 func (e *Env) Debug() bool { return e.debug }

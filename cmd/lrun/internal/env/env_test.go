@@ -106,6 +106,12 @@ func TestDriverRefuses(t *testing.T) {
 	if _, err := e.Driver(); !errdefs.IsInvalidArgument(err) || err.Error() != `there is no driver "nope": use overlayfs or vfs` {
 		t.Errorf("got %v", err)
 	}
+	if _, err := e.Images(); !errdefs.IsInvalidArgument(err) {
+		t.Errorf("who needs no driver ignores it: got %v", err)
+	}
+	if _, err := os.Lstat(e.Root()); !errors.Is(err, os.ErrNotExist) {
+		t.Error("the root was made")
+	}
 	e, _ = newTestEnv(t, overlay.Support{Reason: "why"}, "--driver", "overlayfs")
 	if _, err := e.Driver(); !errdefs.IsNotImplemented(err) || !strings.Contains(err.Error(), "(why)") {
 		t.Errorf("got %v", err)
@@ -215,6 +221,14 @@ func TestPathsAreAbsolute(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e.Root() != filepath.Join(dir, "root") || e.State() != filepath.Join(dir, "state") {
+		t.Errorf("got %s and %s", e.Root(), e.State())
+	}
+}
+
+func TestEmptyPathsAreTheDefaults(t *testing.T) {
+	t.Setenv("LRUN_ROOT", "")
+	e, _ := newTestEnv(t, best(), "--root=", "--state=")
+	if e.Root() != DefaultRoot || e.State() != DefaultState {
 		t.Errorf("got %s and %s", e.Root(), e.State())
 	}
 }

@@ -23,6 +23,9 @@ func (e *Env) openRoot() (string, error) {
 	if err := e.Privileged(); err != nil {
 		return "", err
 	}
+	if err := checkDriver(e.driver); err != nil { // also of who needs no driver: nothing is ignored
+		return "", err
+	}
 	root := e.Root()
 	return root, rootfs.InitRoot(root)
 }
