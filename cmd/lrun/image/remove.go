@@ -44,31 +44,31 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	var failed, missing []error
+	var errs []error
+	onlyMissing := true
 	for _, name := range args {
 		if ctx.Err() != nil {
 			break
 		}
 		removed, err := store.Remove(ctx, name, o.force, inUse)
-		var writing error
-		if lines := removed.Lines(); len(lines) > 0 {
-			for i := range lines {
-				lines[i] = format.Visible(lines[i])
-			}
-			writing = format.Lines(e.Out, lines)
+		lines := removed.Lines()
+		if errdefs.IsNotFound(err) && len(lines) == 0 {
+			errs = append(errs, absent(err, name))
+			continue
 		}
-		if errdefs.IsNotFound(err) && len(removed.Lines()) == 0 {
-			missing = append(missing, absent(err, name))
-			err = nil
+		for i := range lines {
+			lines[i] = format.Visible(lines[i])
 		}
-		failed = append(failed, err, writing)
+		err = errors.Join(err, format.Lines(e.Out, lines))
+		onlyMissing = onlyMissing && err == nil
+		errs = append(errs, err)
 	}
 	sweep(ctx, e)
-	if o.force && errors.Join(failed...) == nil {
-		command.Report(e.Err, "lrun", errors.Join(missing...))
-		return ctx.Err()
+	if o.force && onlyMissing && ctx.Err() == nil {
+		command.Report(e.Err, "lrun", errors.Join(errs...))
+		return nil
 	}
-	return errors.Join(errors.Join(failed...), errors.Join(missing...), ctx.Err())
+	return errors.Join(append(errs, ctx.Err())...)
 }
 
 // imageUse returns what tells which container uses an image.
