@@ -77,7 +77,7 @@ type Driver interface {
 // Rebaser is a Driver whose snapshots keep only what differs from their parents, so that the same
 // bytes serve on any parent.
 type Rebaser interface {
-	// Rebase puts s, which was made without parents, on s.Parents.
+	// Rebase puts s, which was made without parents or has other ones already, on s.Parents. It is quick.
 	Rebase(ctx context.Context, s Snapshot) error
 }
 

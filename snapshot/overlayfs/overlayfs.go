@@ -33,8 +33,12 @@ var (
 func New(dataDir string, method mount.Method) *Driver { return &Driver{dir: dataDir, method: method} }
 
 // Create makes the empty upperdir of s, whose root looks like that of the nearest parent, and its
-// workdir. It costs the same whatever the parents hold.
+// workdir. It costs the same whatever the parents hold. More parents than an overlay can have are
+// refused here already, as an errdefs.ErrInvalidArgument.
 func (d *Driver) Create(_ context.Context, s snapshot.Snapshot) error {
+	if _, err := d.Mounts(s); err != nil {
+		return err
+	}
 	base := filepath.Join(d.dir, s.ID)
 	if err := os.Mkdir(base, 0o700); err != nil {
 		return err
@@ -89,8 +93,12 @@ func (d *Driver) Mounts(s snapshot.Snapshot) ([]mount.Mount, error) {
 // stays, so that the snapshot is still an active one if the Store gets no further.
 func (d *Driver) Commit(context.Context, snapshot.Snapshot) error { return nil }
 
-// Rebase has nothing to do: an upperdir names no parent.
-func (d *Driver) Rebase(context.Context, snapshot.Snapshot) error { return nil }
+// Rebase has nothing to do, for an upperdir names no parent, but refuses, as Create does, a chain on
+// which nothing could be mounted.
+func (d *Driver) Rebase(_ context.Context, s snapshot.Snapshot) error {
+	_, err := d.Mounts(snapshot.Snapshot{Kind: snapshot.View, Parents: append([]string{s.ID}, s.Parents...)})
+	return err
+}
 
 // Renew lets a volatile snapshot be mounted once more.
 func (d *Driver) Renew(_ context.Context, s snapshot.Snapshot) error {

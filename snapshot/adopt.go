@@ -1,0 +1,87 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/errdefs"
+)
+
+// Adopt makes the committed snapshot name on parent, which may be "", with the bytes of the
+// committed like, which are shared and not copied. The driver must be a Rebaser, else it is
+// errdefs.ErrNotImplemented. It takes WithLabels and WithSize. It is durable when Adopt returns.
+func (s *Store) Adopt(ctx context.Context, name, parent, like string, opts ...Opt) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("adopt snapshot %q: %w", like, err)
+		}
+	}()
+	o, err := collect(opts)
+	if err != nil {
+		return err
+	}
+	if err := refuse("adopt", map[string]bool{"WithParent": o.parent != nil, "WithVolatile": o.volatile, "WithSynced": o.synced}); err != nil {
+		return err
+	}
+	driver, ok := s.driver.(Rebaser)
+	if !ok {
+		return fmt.Errorf("this driver copies, nothing can be shared: %w", errdefs.ErrNotImplemented)
+	}
+	err = s.locked(func() error {
+		r, err := s.adopted(name, parent, like, o)
+		if err != nil {
+			return err
+		}
+		if err := driver.Rebase(ctx, r.snapshot()); err != nil {
+			return err
+		}
+		return s.add(r)
+	})
+	if err != nil {
+		return err
+	}
+	return s.syncRecords()
+}
+
+// adopted is the record that Adopt writes. The store is locked, so that like stays.
+func (s *Store) adopted(name, parent, like string, o options) (*record, error) {
+	if err := s.checkFree(name); err != nil {
+		return nil, err
+	}
+	model, err := s.lookup(like)
+	if err != nil {
+		return nil, err
+	}
+	if model.Kind != Committed {
+		return nil, fmt.Errorf("it is not committed: %w", errdefs.ErrInvalidArgument)
+	}
+	below, err := s.parent(parent)
+	if err != nil {
+		return nil, err
+	}
+	r := &record{
+		Key: text(name), Parent: text(parent), Kind: Committed, ID: model.ID, Labels: o.labels,
+		Created: time.Now().UTC(), Size: model.Size, Below: below.under(),
+	}
+	if o.size != nil {
+		r.Size = *o.size
+	}
+	return r, nil
+}
+
+// add writes a record whose bytes are there already. The store is locked.
+func (s *Store) add(r *record) error {
+	c, err := s.claim(newID(), r) // a name of its own: the id is another's
+	if err != nil {
+		return err
+	}
+	if err := c.f.Sync(); err != nil {
+		return errors.Join(err, c.abandon())
+	}
+	if err := c.publish(s.record(string(r.Key))); err != nil {
+		return errors.Join(err, c.abandon())
+	}
+	return nil
+}
