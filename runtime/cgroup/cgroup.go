@@ -3,11 +3,16 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // Hierarchy is every cgroup hierarchy of the host that is mounted here. It is a value read once by Detect.
@@ -20,58 +25,169 @@ type Mount struct {
 	Mountpoint  string   // where the hierarchy is mounted on the host
 	Controllers []string // its controllers; of a v1 hierarchy without any its name, like "name=systemd"
 	Unified     bool     // it is the v2 hierarchy
-	Dir         string   // of a Group: its directory below Mountpoint, absolute
+	Dir         string   // of a Group: its directory below Mountpoint, like "/lrun/ID"
+
+	atRoot bool   // lrun itself is in the topmost group that is visible here
+	root   string // directory of the hierarchy that is mounted
 }
 
-// Group is one container's group: a directory in each hierarchy that the container needs.
+func (m Mount) path() string { return m.Mountpoint + m.Dir }
+
+func (m Mount) has(controller string) bool { return slices.Contains(m.Controllers, controller) }
+
+// Group is one container's group: a directory in each hierarchy that the container needs. It holds nothing open.
 type Group struct {
 	mounts []Mount
 }
 
-// Detect reads what hierarchies are mounted. It costs two small files in /proc, and one more where v2 is mounted.
-func Detect() (*Hierarchy, error) {
-	return nil, fmt.Errorf("detect cgroups: %w", errdefs.ErrNotImplemented)
-}
-
 // Mounts returns every hierarchy, in the order of mountinfo, with Dir empty.
-func (h *Hierarchy) Mounts() []Mount { return h.mounts }
+func (h *Hierarchy) Mounts() []Mount { return slices.Clone(h.mounts) }
 
-// Create makes the group path (absolute, like "/lrun/ID") and sets the limits of r.
-func (h *Hierarchy) Create(path string, r *specs.LinuxResources) (*Group, error) {
-	return nil, fmt.Errorf("create cgroup %s: %w", path, errdefs.ErrNotImplemented)
+// unified returns the v2 hierarchy, or nil.
+func (h *Hierarchy) unified() *Mount {
+	for i := range h.mounts {
+		if h.mounts[i].Unified {
+			return &h.mounts[i]
+		}
+	}
+	return nil
 }
 
-// Open returns the group path as far as it exists.
+// Create makes the group path, absolute and clean like "/lrun/ID", without processes, and sets the limits of r, which
+// may be nil. It is made where the container must be apart from lrun itself: in the hierarchies of the memory, devices,
+// pids and cpuacct controllers, in v2 (without it, in freezer) for Kill and Freeze, where r has a limit, and wherever
+// lrun is not in the topmost group. The parents of path are made and stay.
+//
+// A group that is left from before is removed first; when it has processes that is errdefs.ErrFailedPrecondition. A
+// limit that this kernel cannot hold is errdefs.ErrNotImplemented, one that it refuses errdefs.ErrInvalidArgument; both
+// name file and value. After an error nothing of the group remains.
+func (h *Hierarchy) Create(path string, r *specs.LinuxResources) (*Group, error) {
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	if r == nil {
+		r = &specs.LinuxResources{}
+	}
+	p, err := h.plan(r)
+	if err != nil {
+		return nil, fmt.Errorf("create cgroup %s: %w", path, err)
+	}
+	g := &Group{}
+	for i, m := range h.mounts {
+		if !p.wanted[i] {
+			continue
+		}
+		m.Dir = path
+		if err := makeGroup(m, p.needed); err != nil {
+			return nil, errors.Join(err, g.Remove())
+		}
+		g.mounts = append(g.mounts, m)
+		for _, s := range p.settings[i] {
+			if err := s.apply(m.path()); err != nil {
+				return nil, errors.Join(err, g.Remove())
+			}
+		}
+	}
+	if err := g.restrictDevices(r.Devices); err != nil {
+		return nil, errors.Join(err, g.Remove())
+	}
+	return g, nil
+}
+
+// Open returns the group path as far as it exists; a group that does not exist at all has no directory, no process and
+// nothing to remove. It costs one lstat for each hierarchy.
 func (h *Hierarchy) Open(path string) (*Group, error) {
-	return nil, fmt.Errorf("open cgroup %s: %w", path, errdefs.ErrNotImplemented)
+	if err := checkPath(path); err != nil {
+		return nil, err
+	}
+	g := &Group{}
+	for _, m := range h.mounts {
+		m.Dir = path
+		var st unix.Stat_t
+		switch err := unix.Lstat(m.path(), &st); {
+		case err == nil:
+			g.mounts = append(g.mounts, m)
+		case !errors.Is(err, unix.ENOENT):
+			return nil, fmt.Errorf("open cgroup %s: %w", m.path(), err)
+		}
+	}
+	return g, nil
+}
+
+func checkPath(path string) error {
+	if path == "/" || !strings.HasPrefix(path, "/") || filepath.Clean(path) != path {
+		return fmt.Errorf("cgroup path %q is not absolute and clean: %w", path, errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
 // Mounts returns the group's directory in every hierarchy that has one: what a container's /sys/fs/cgroup is built of.
-func (g *Group) Mounts() []Mount { return g.mounts }
+func (g *Group) Mounts() []Mount { return slices.Clone(g.mounts) }
 
 // Paths returns the group's directory for each controller, with "" for the v2 hierarchy.
-func (g *Group) Paths() map[string]string { return nil }
+func (g *Group) Paths() map[string]string {
+	paths := map[string]string{}
+	for _, m := range g.mounts {
+		for _, c := range m.Controllers {
+			paths[c] = m.path()
+		}
+		if m.Unified {
+			paths[""] = m.path()
+		}
+	}
+	return paths
+}
 
-// JoinFiles opens the v1 tasks files for writing.
-func (g *Group) JoinFiles() ([]*os.File, error) { return nil, nil }
+// with returns the group's directory for a controller and whether it is v2's, or "" where the group has none.
+func (g *Group) with(controller string) (dir string, unified bool) {
+	for _, m := range g.mounts {
+		if m.has(controller) {
+			return m.path(), m.Unified
+		}
+	}
+	return "", false
+}
 
-// FD opens the v2 directory for CLONE_INTO_CGROUP; it is nil where v2 is not mounted.
-func (g *Group) FD() (*os.File, error) { return nil, nil }
+// unified returns the group's directory in the v2 hierarchy, or "".
+func (g *Group) unified() string {
+	for _, m := range g.mounts {
+		if m.Unified {
+			return m.path()
+		}
+	}
+	return ""
+}
 
-// Pids returns every process in the group and in the groups below it.
-func (g *Group) Pids() ([]int, error) { return nil, nil }
+// JoinFiles opens the tasks file of every v1 hierarchy that the group is in: a thread that writes "0" to each moves
+// there alone, which costs no grace period, and keeps the place when it execs. The caller closes them.
+func (g *Group) JoinFiles() ([]*os.File, error) {
+	var files []*os.File
+	for _, m := range g.mounts {
+		if m.Unified {
+			continue
+		}
+		f, err := os.OpenFile(m.path()+"/tasks", os.O_WRONLY, 0)
+		if err != nil {
+			for _, f := range files {
+				err = errors.Join(err, f.Close())
+			}
+			return nil, fmt.Errorf("join cgroup: %w", err)
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
 
-// Kill kills every process in the group and below and waits until they are gone.
-func (g *Group) Kill() error { return nil }
-
-// Freeze stops every process of the group; Thaw lets them go on.
-func (g *Group) Freeze() error { return nil }
-
-// Thaw undoes Freeze.
-func (g *Group) Thaw() error { return nil }
-
-// OOMKilled says whether the kernel has killed a process of the group for lack of memory.
-func (g *Group) OOMKilled() (bool, error) { return false, nil }
-
-// Remove deletes the group, and the groups below it. Gone is no error.
-func (g *Group) Remove() error { return nil }
+// FD opens the group's v2 directory for CLONE_INTO_CGROUP; it is nil, with no error, where v2 is not mounted. The
+// caller closes it.
+func (g *Group) FD() (*os.File, error) {
+	dir := g.unified()
+	if dir == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open cgroup: %w", err)
+	}
+	return f, nil
+}
