@@ -19,7 +19,7 @@ type probed struct {
 }
 
 // CachedProbe is Probe once per boot, kernel and filesystem: the answer is kept in overlay.json in
-// stateDir, and then costs 0.05 ms. Only that overlays work is kept; a refusal may be of the process
+// stateDir, and then costs 0.1 ms. Only that overlays work is kept; a refusal may be of the process
 // alone, so it is tried again each time. A cache that is missing, unreadable or not writable costs
 // a probe and nothing else.
 func CachedProbe(dir, stateDir string) Support {
