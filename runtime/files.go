@@ -20,7 +20,7 @@ func (s *Store) writeFiles(c Container) error {
 	for name, content := range map[string]string{
 		"hosts": hosts(c), "hostname": c.Settings.Hostname + "\n", "resolv.conf": string(resolv),
 	} {
-		if err := os.WriteFile(filepath.Join(s.Dir(c.ID), name), []byte(content), 0o644); err != nil { //nolint:gosec // everybody in the container reads them
+		if err := os.WriteFile(filepath.Join(s.Dir(c.ID), name), []byte(content), 0o644); err != nil {
 			return err
 		}
 	}

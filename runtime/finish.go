@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
-	"golang.org/x/sys/unix"
 )
 
 // Finish is called after Wait: it frees what the container had while it ran and records how it ended.
@@ -62,8 +63,8 @@ func (s *Store) Signal(id string, signal syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("open process %d: %w", st.Pid, err)
 	}
-	defer unix.Close(fd) //nolint:errcheck // a reference to a process
-	if !alive(st) {      // the descriptor may be of a process that took the number before it was opened
+	defer unix.Close(fd)
+	if !alive(st) { // the descriptor may be of a process that took the number before it was opened
 		return notRunning
 	}
 	return unix.PidfdSendSignal(fd, signal, nil, 0)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/flock"
 )
@@ -84,11 +85,11 @@ func (s *Store) RandomName() string {
 	left := strings.Fields("amber bold brave bright calm clear cosy crisp eager early fair fine fleet fond fresh gentle glad golden grand green happy hardy honest jolly keen kind late light lively lucky mellow merry mild neat noble patient plain proud quick quiet rapid rare ready round sharp silent simple sleek smooth solid spry steady still strong sunny swift tidy vivid warm wise witty young")
 	right := strings.Fields("acorn anchor aspen badger beacon birch bison brook canyon cedar cliff comet coral crane creek dune eagle ember falcon fern finch fjord forest fox garnet glacier grove harbor hawk hazel heron island ivy jay juniper lagoon lake lark lynx maple marsh meadow meteor moss oak orchid otter owl pebble pine plover quartz quill raven reef ridge river robin sparrow spruce stone swan thicket tiger trout valley willow wren")
 	for {
-		name := left[rand.IntN(len(left))] + "_" + right[rand.IntN(len(right))] //nolint:gosec // no secret
+		name := left[rand.IntN(len(left))] + "_" + right[rand.IntN(len(right))]
 		if _, taken := s.holder(name); !taken {
 			return name
 		}
-		if suffixed := name + "_" + NewID()[:6]; rand.IntN(8) == 0 { //nolint:gosec // no secret
+		if suffixed := name + "_" + NewID()[:6]; rand.IntN(8) == 0 {
 			return suffixed
 		}
 	}

@@ -8,13 +8,15 @@ import (
 	"path/filepath"
 	"time"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/seccomp"
 	"github.com/lrun-dev/lrun/runtime/spec"
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // Network joins a container's network namespace to what it may reach.
@@ -86,9 +88,11 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	if err != nil {
 		return err
 	}
+	trace.Step("configuration made")
 	if a.group, err = hierarchy.Create(config.Linux.CgroupsPath, config.Linux.Resources); err != nil {
 		return err
 	}
+	trace.Step("cgroup made")
 	request := launch.Request{
 		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID), Group: a.group,
 		Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
@@ -100,7 +104,8 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 		request.Network = func(pid int) error { return o.Network.Attach(ctx, a.c.ID, pid) }
 	}
 	if a.c.Runtime != "" {
-		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
+		trace.Step("filter compiled")
+	a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
 		return err
 	}
 	if request.Filter, err = filter(config.Linux.Seccomp); err != nil {

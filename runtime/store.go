@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 )
 

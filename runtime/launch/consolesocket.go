@@ -53,7 +53,7 @@ func (c *consoleSocket) receive() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("receive the terminal: %w", err)
 	}
-	defer unix.Close(conn) //nolint:errcheck // only read
+	defer unix.Close(conn)
 	name, rights := make([]byte, 4096), make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(conn, name, rights, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {

@@ -50,8 +50,8 @@ func makeDevice(dev int, d specs.LinuxDevice) error {
 	if d.FileMode != nil {
 		mode = uint32(d.FileMode.Perm())
 	}
-	number := unix.Mkdev(uint32(d.Major), uint32(d.Minor))                  //nolint:gosec // device numbers are 32 bits
-	if err := unix.Mknodat(dev, name, kind|mode, int(number)); err != nil { //nolint:gosec // as above
+	number := unix.Mkdev(uint32(d.Major), uint32(d.Minor))
+	if err := unix.Mknodat(dev, name, kind|mode, int(number)); err != nil {
 		return err
 	}
 	if d.UID != nil && d.GID != nil {

@@ -14,8 +14,9 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"github.com/lrun-dev/lrun/mount"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/mount"
 )
 
 // StartExternal is Start by another OCI runtime (runc, crun, a path), which keeps its state below
@@ -178,7 +179,7 @@ func lastError(path string) string {
 // gone already is no error.
 func DeleteExternal(runtime, id, state, dir string) error {
 	if _, err := os.Lstat(filepath.Join(state, id)); err == nil {
-		c := exec.Command(runtime, "--root", state, "delete", "--force", id) //nolint:gosec,noctx // the runtime is the user's choice; cleaning up is not cancelled
+		c := exec.Command(runtime, "--root", state, "delete", "--force", id)
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s delete %s: %w: %s", runtime, id, err, bytes.TrimSpace(out))
 		}

@@ -7,9 +7,10 @@ import (
 	"syscall"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
-	"golang.org/x/sys/unix"
 )
 
 // ExecError says that all was ready but the program could not be executed.
@@ -57,7 +58,7 @@ func (p *planner) explain(f *stage.Failure) error {
 }
 
 func describe(s stage.Step) string {
-	switch s.Op { //nolint:exhaustive // the others have no name to add
+	switch s.Op {
 	case stage.OpJoin:
 		return "join cgroup " + s.Path
 	case stage.OpHostname:
@@ -88,7 +89,7 @@ func describe(s stage.Step) string {
 }
 
 func opName(op stage.Op) string {
-	switch op { //nolint:exhaustive // describe has named the others
+	switch op {
 	case stage.OpPivot:
 		return "change the root directory"
 	case stage.OpSession:

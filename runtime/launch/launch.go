@@ -14,10 +14,12 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/lrun-dev/lrun/runtime/cgroup"
-	"github.com/lrun-dev/lrun/runtime/stage"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/trace"
+	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
 // Request is what a start needs. Start closes none of its files.
@@ -72,7 +74,8 @@ func Start(ctx context.Context, r Request) (p *Process, err error) {
 	if err != nil {
 		return nil, errors.Join(err, streams.closeHostEnds())
 	}
-	defer socket.Close() //nolint:errcheck // a socket; the report has been read
+	defer socket.Close()
+	trace.Step("first process spawned")
 	if err := direct(ctx, r, child.Pid, socket, streams); err != nil {
 		_ = child.Kill()
 		_, _ = child.Wait()
@@ -110,18 +113,18 @@ func spawn(r Request) (*os.Process, *os.File, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer exe.Close() //nolint:errcheck // only read
+	defer exe.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer null.Close() //nolint:errcheck // /dev/null
+	defer null.Close()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("make socket pair: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "stage"), os.NewFile(uintptr(pair[1]), "stage")
-	defer theirs.Close() //nolint:errcheck // the child has its own
+	defer theirs.Close()
 	attr := &os.ProcAttr{
 		Env:   []string{stage.Variable + "=3"},
 		Files: []*os.File{null, null, os.Stderr, theirs},
@@ -133,7 +136,7 @@ func spawn(r Request) (*os.Process, *os.File, error) {
 			return nil, nil, errors.Join(err, ours.Close())
 		}
 		if dir != nil {
-			defer dir.Close() //nolint:errcheck // a directory
+			defer dir.Close()
 			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(dir.Fd())
 		}
 	}
@@ -157,6 +160,7 @@ func direct(ctx context.Context, r Request, pid int, socket *os.File, streams *s
 	if err := p.plan(); err != nil {
 		return err
 	}
+	trace.Step("plan made")
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -6,10 +6,11 @@ import (
 	"runtime"
 	"strings"
 
-	"github.com/lrun-dev/lrun/runtime/spec"
-	"github.com/lrun-dev/lrun/runtime/stage"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime/spec"
+	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
 // planner turns a configuration into steps and the descriptors that they use.
@@ -191,7 +192,7 @@ func (p *planner) send(socket *os.File) error {
 		return os.NewSyscallError("memfd_create", err)
 	}
 	plan := os.NewFile(uintptr(fd), "plan")
-	defer plan.Close() //nolint:errcheck // memory
+	defer plan.Close()
 	if _, err := plan.Write(stage.Encode(nil, p.steps)); err != nil {
 		return err
 	}

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/lrun-dev/lrun/runtime/stage"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
 // streams are the standard streams. Without a terminal they are always pipes of lrun's own: a
@@ -76,7 +77,7 @@ func (s *streams) plan(p *planner) {
 	if s.terminal == nil {
 		p.do(stage.Step{Op: stage.OpSession})
 		for number, f := range s.container {
-			p.add(stage.Step{Op: stage.OpStdio, FD: p.file(f), Flags: uint64(number), Attr: user}) //nolint:gosec // 0 to 2
+			p.add(stage.Step{Op: stage.OpStdio, FD: p.file(f), Flags: uint64(number), Attr: user})
 		}
 		return
 	}

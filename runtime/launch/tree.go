@@ -5,10 +5,11 @@ import (
 	"os"
 	"strings"
 
-	"github.com/lrun-dev/lrun/mount"
-	"github.com/lrun-dev/lrun/runtime/stage"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
 // mounts plans every mount of the configuration, in its order.
@@ -125,7 +126,7 @@ func filesystem(kind string, options []string, attr uint64) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open filesystem %s: %w", kind, err)
 	}
-	defer unix.Close(ctx) //nolint:errcheck // a context, not a file
+	defer unix.Close(ctx)
 	for _, option := range options {
 		key, value, hasValue := strings.Cut(option, "=")
 		if hasValue {
@@ -140,7 +141,7 @@ func filesystem(kind string, options []string, attr uint64) (*os.File, error) {
 	if err := unix.FsconfigCreate(ctx); err != nil {
 		return nil, fmt.Errorf("create filesystem %s with %q: %w", kind, options, err)
 	}
-	fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, int(attr)) //nolint:gosec // a mask of seven bits
+	fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, int(attr))
 	if err != nil {
 		return nil, fmt.Errorf("mount filesystem %s: %w", kind, err)
 	}

@@ -8,8 +8,9 @@ import (
 	"os"
 
 	"github.com/containerd/errdefs"
-	"github.com/lrun-dev/lrun/internal/inroot"
 	"github.com/moby/sys/user"
+
+	"github.com/lrun-dev/lrun/internal/inroot"
 )
 
 // maxPasswd bounds what is read of the image's passwd and group: they are untrusted.

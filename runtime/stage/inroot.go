@@ -11,23 +11,23 @@ const maxLinks = 40
 const inRoot = resolveInRoot | resolveNoMagic
 
 // ensureDir opens the directory path inside root and makes what is missing of it.
-func ensureDir(root int, path string, mode uint64) (int, syscall.Errno) {
-	return ensure(root, path, false, mode, maxLinks)
+func ensureDir(root int, path string) (int, syscall.Errno) {
+	return ensure(root, path, false, maxLinks)
 }
 
 // ensureFile opens whatever path names inside root, or makes an empty file there.
-func ensureFile(root int, path string, mode uint64) (int, syscall.Errno) {
-	return ensure(root, path, true, mode, maxLinks)
+func ensureFile(root int, path string) (int, syscall.Errno) {
+	return ensure(root, path, true, maxLinks)
 }
 
 // ensure follows links as the kernel does when they lead somewhere, and makes the target of one that
 // dangles: images ship /etc/resolv.conf and /var/run as links to what exists only at run time.
-func ensure(root int, path string, file bool, mode uint64, links int) (int, syscall.Errno) {
+func ensure(root int, path string, file bool, links int) (int, syscall.Errno) {
 	flags := uint64(oPath)
 	if !file {
 		flags |= syscall.O_DIRECTORY
 	}
-	fd, errno := openat2(root, path, flags, 0, inRoot)
+	fd, errno := openat2(root, path, flags, inRoot)
 	if errno != syscall.ENOENT {
 		return fd, errno
 	}
@@ -38,7 +38,7 @@ func ensure(root int, path string, file bool, mode uint64, links int) (int, sysc
 	if name == "" {
 		return -1, syscall.ENOENT
 	}
-	dir, errno := ensure(root, parent, false, 0o755, links-1)
+	dir, errno := ensure(root, parent, false, links-1)
 	if errno != 0 {
 		return -1, errno
 	}
@@ -47,21 +47,21 @@ func ensure(root int, path string, file bool, mode uint64, links int) (int, sysc
 		if target == "" || target[0] != '/' {
 			target = parent + "/" + target
 		}
-		return ensure(root, target, file, mode, links-1)
+		return ensure(root, target, file, links-1)
 	}
-	if errno := create(dir, name, file, mode); errno != 0 {
+	if errno := create(dir, name, file); errno != 0 {
 		return -1, errno
 	}
-	return openat2(dir, name, flags, 0, inRoot|resolveNoSymlinks)
+	return openat2(dir, name, flags, inRoot|resolveNoSymlinks)
 }
 
 // create makes one name in dir; that somebody else made it meanwhile is no error.
-func create(dir int, name string, file bool, mode uint64) syscall.Errno {
+func create(dir int, name string, file bool) syscall.Errno {
 	var errno syscall.Errno
 	if file {
-		errno = errnoOf(syscall.Mknodat(dir, name, syscall.S_IFREG|uint32(mode), 0))
+		errno = errnoOf(syscall.Mknodat(dir, name, syscall.S_IFREG|0o644, 0))
 	} else {
-		errno = errnoOf(syscall.Mkdirat(dir, name, uint32(mode)))
+		errno = errnoOf(syscall.Mkdirat(dir, name, 0o755))
 	}
 	if errno == syscall.EEXIST {
 		return 0
@@ -71,7 +71,7 @@ func create(dir int, name string, file bool, mode uint64) syscall.Errno {
 
 func readlink(dir int, name string) (string, bool) {
 	b := make([]byte, 4096)
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_READLINKAT, uintptr(dir), cstring(name), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_READLINKAT, uintptr(dir), uintptr(cstring(name)), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
 	if errno != 0 {
 		return "", false
 	}

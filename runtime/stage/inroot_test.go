@@ -39,7 +39,7 @@ func TestNothingIsMadeOutsideTheRoot(t *testing.T) {
 		"/absolute/x", "/up/x", "/chain/x", "/dangling", "/deep", "/../../outside/x", "/absolute", "/up", "up/../../outside/y", "/loop", "/loop/x",
 	} {
 		for _, file := range []bool{false, true} {
-			fd, _ := ensure(root, path, file, 0o755, maxLinks)
+			fd, _ := ensure(root, path, file, maxLinks)
 			closeFD(fd)
 		}
 	}
@@ -57,7 +57,7 @@ func TestEnsureMakesWhatALinkNames(t *testing.T) {
 	for path, made := range map[string]string{
 		"/inside": "real/made", "/relative": "real/there", "/a/b/c": "a/b/c", "plain": "plain", "/real/../sub": "sub",
 	} {
-		fd, errno := ensureFile(root, path, 0o644)
+		fd, errno := ensureFile(root, path)
 		if errno != 0 {
 			t.Errorf("%s: %v", path, errno)
 			continue
@@ -74,11 +74,11 @@ func TestEnsureDirRefusesAFile(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if fd, errno := ensureDir(root, "/file", 0o755); errno != syscall.ENOTDIR {
+	if fd, errno := ensureDir(root, "/file"); errno != syscall.ENOTDIR {
 		closeFD(fd)
 		t.Errorf("got %v, want ENOTDIR", errno)
 	}
-	if fd, errno := ensureDir(root, "/loop", 0o755); errno != syscall.ELOOP {
+	if fd, errno := ensureDir(root, "/loop"); errno != syscall.ELOOP {
 		closeFD(fd)
 		t.Errorf("got %v, want ELOOP", errno)
 	}

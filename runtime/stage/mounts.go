@@ -11,7 +11,7 @@ func (c *child) attachRoot(s *Step) syscall.Errno {
 	if errno := errnoOf(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")); errno != 0 {
 		return errno
 	}
-	at, errno := openat2(-100, s.Path, oPath|syscall.O_DIRECTORY, 0, resolveNoMagic)
+	at, errno := openat2(-100, s.Path, oPath|syscall.O_DIRECTORY, resolveNoMagic)
 	if errno != 0 {
 		return errno
 	}
@@ -35,29 +35,29 @@ func (c *child) target(s *Step) (int, syscall.Errno) {
 		return c.plainTarget(s)
 	}
 	if s.Flags&IsFile != 0 {
-		return ensureFile(c.root, s.Path, 0o644)
+		return ensureFile(c.root, s.Path)
 	}
-	return ensureDir(c.root, s.Path, 0o755)
+	return ensureDir(c.root, s.Path)
 }
 
 // plainTarget is for proc, sys and dev: a symbolic link there would lead a mount that the container's
 // safety rests on to another place.
 func (c *child) plainTarget(s *Step) (int, syscall.Errno) {
 	resolve := uint64(resolveInRoot | resolveNoMagic | resolveNoSymlinks)
-	fd, errno := openat2(c.root, s.Path, oPath, 0, resolve)
+	fd, errno := openat2(c.root, s.Path, oPath, resolve)
 	if errno != syscall.ENOENT {
 		return fd, errno
 	}
 	parent, name := split(s.Path)
-	dir, errno := openat2(c.root, parent, oPath|syscall.O_DIRECTORY, 0, resolve)
+	dir, errno := openat2(c.root, parent, oPath|syscall.O_DIRECTORY, resolve)
 	if errno != 0 {
 		return -1, errno
 	}
 	defer closeFD(dir)
-	if errno := create(dir, name, s.Flags&IsFile != 0, 0o755); errno != 0 {
+	if errno := create(dir, name, s.Flags&IsFile != 0); errno != 0 {
 		return -1, errno
 	}
-	return openat2(c.root, s.Path, oPath, 0, resolve)
+	return openat2(c.root, s.Path, oPath, resolve)
 }
 
 // filesystem mounts what must see the container's own namespaces: proc, sysfs, mqueue, cgroup2.
@@ -71,7 +71,7 @@ func (c *child) filesystem(s *Step) syscall.Errno {
 }
 
 func openFilesystem(kind string, options []string, attr uint64) (int, syscall.Errno) {
-	r, _, errno := syscall.RawSyscall(sysFsopen, cstring(kind), 1, 0)
+	r, _, errno := syscall.RawSyscall(sysFsopen, uintptr(cstring(kind)), 1, 0)
 	if errno != 0 {
 		return -1, errno
 	}
@@ -99,7 +99,7 @@ func openFilesystem(kind string, options []string, attr uint64) (int, syscall.Er
 
 // inside binds a file of the container at another of its names: /dev/console to the terminal.
 func (c *child) inside(s *Step) syscall.Errno {
-	source, errno := openat2(c.root, s.Data[0], oPath, 0, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
+	source, errno := openat2(c.root, s.Data[0], oPath, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
 	if errno != 0 {
 		c.detail = s.Data[0]
 		return errno
@@ -115,7 +115,7 @@ func (c *child) inside(s *Step) syscall.Errno {
 
 // existing opens a path to be masked or made read-only; -1 without an error: there is none.
 func (c *child) existing(path string) (fd int, dir bool, errno syscall.Errno) {
-	fd, errno = openat2(c.root, path, oPath, 0, resolveInRoot|resolveNoMagic)
+	fd, errno = openat2(c.root, path, oPath, resolveInRoot|resolveNoMagic)
 	if errno == syscall.ENOENT || errno == syscall.ENOTDIR {
 		return -1, false, 0
 	}
@@ -149,7 +149,7 @@ func (c *child) cover(dir bool) (int, syscall.Errno) {
 	if dir {
 		return openFilesystem("tmpfs", []string{"size=0", "nr_inodes=1", "mode=755"}, mountAttrRO)
 	}
-	null, errno := openat2(c.root, "/dev/null", oPath, 0, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
+	null, errno := openat2(c.root, "/dev/null", oPath, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
 	if errno != 0 {
 		return -1, errno
 	}
@@ -214,10 +214,9 @@ func loopbackUp() syscall.Errno {
 		_     [22]byte
 	}
 	copy(request.name[:], "lo")
-	address := uintptr(unsafe.Pointer(&request))
-	if errno := errno3(syscall.SYS_IOCTL, uintptr(fd), ioctlGetFlags, address); errno != 0 {
+	if errno := errno3(syscall.SYS_IOCTL, uintptr(fd), ioctlGetFlags, uintptr(unsafe.Pointer(&request))); errno != 0 {
 		return errno
 	}
 	request.flags |= syscall.IFF_UP
-	return errno3(syscall.SYS_IOCTL, uintptr(fd), ioctlSetFlags, address)
+	return errno3(syscall.SYS_IOCTL, uintptr(fd), ioctlSetFlags, uintptr(unsafe.Pointer(&request)))
 }

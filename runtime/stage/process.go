@@ -42,8 +42,8 @@ func setLimit(s *Step) syscall.Errno {
 func loadSeccomp(filter []byte) syscall.Errno {
 	program := struct {
 		length  uint16
-		filters uintptr
-	}{uint16(len(filter) / 8), uintptr(unsafe.Pointer(&filter[0]))}
+		filters *byte
+	}{uint16(len(filter) / 8), &filter[0]}
 	return prctl2(prSetSeccomp, seccompModeFilter, uintptr(unsafe.Pointer(&program)))
 }
 
@@ -66,7 +66,7 @@ func dropBounding(kept uint64) syscall.Errno {
 // chdir follows no magic link: /proc/self/fd/N would lead to whatever this process still has open
 // (CVE-2024-21626). A directory that root may not enter is tried again as the container's user.
 func (c *child) chdir(s *Step) syscall.Errno {
-	fd, errno := openat2(-100, s.Path, oPath|syscall.O_DIRECTORY, 0, inRoot)
+	fd, errno := openat2(-100, s.Path, oPath|syscall.O_DIRECTORY, inRoot)
 	if errno == 0 {
 		errno = errnoOf(syscall.Fchdir(fd))
 		closeFD(fd)
@@ -83,11 +83,8 @@ func (c *child) become(s *Step) syscall.Errno {
 	if errno := prctl(prSetKeepCaps, 1); errno != 0 {
 		return errno
 	}
-	var groups uintptr
-	if len(s.Blob) > 0 {
-		groups = uintptr(unsafe.Pointer(&s.Blob[0]))
-	}
-	if errno := errno3(syscall.SYS_SETGROUPS, uintptr(len(s.Blob)/4), groups, 0); errno != 0 {
+	groups := append(s.Blob, 0) // never empty, so that it has an address
+	if errno := errno3(syscall.SYS_SETGROUPS, uintptr(len(s.Blob)/4), uintptr(unsafe.Pointer(&groups[0])), 0); errno != 0 {
 		return errno
 	}
 	if errno := errno3(syscall.SYS_SETRESGID, uintptr(s.Attr), uintptr(s.Attr), uintptr(s.Attr)); errno != 0 {
@@ -153,15 +150,15 @@ func (c *child) exec(s *Step) syscall.Errno {
 		return errno
 	}
 	argv, envp := pointers(s.Data), pointers(s.Env)
-	av, ev := uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0]))
 	if s.FD >= 0 {
-		_, _, errno := syscall.RawSyscall6(sysExecveat, uintptr(c.fd(s)), cstring(""), av, ev, atEmptyPath, 0)
+		_, _, errno := syscall.RawSyscall6(sysExecveat, uintptr(c.fd(s)), uintptr(cstring("")),
+			uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), atEmptyPath, 0)
 		return errno
 	}
 	d := decoder{b: s.Blob}
 	result := syscall.ENOENT
 	for _, file := range d.strings() {
-		errno := errno3(syscall.SYS_EXECVE, cstring(file), av, ev)
+		errno := execve(file, argv, envp)
 		if errno == syscall.ENOENT && exists(file) {
 			c.detail = file // an interpreter or loader that is missing
 			return errno
@@ -182,11 +179,16 @@ func exists(file string) bool {
 	return syscall.Stat(file, &st) == nil
 }
 
+func execve(file string, argv, envp []unsafe.Pointer) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(cstring(file)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])))
+	return errno
+}
+
 // pointers makes a NULL-terminated array of C strings.
-func pointers(list []string) []uintptr {
-	p := make([]uintptr, 0, len(list)+1)
+func pointers(list []string) []unsafe.Pointer {
+	p := make([]unsafe.Pointer, 0, len(list)+1)
 	for _, s := range list {
 		p = append(p, cstring(s))
 	}
-	return append(p, 0)
+	return append(p, nil)
 }

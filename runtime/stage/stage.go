@@ -63,7 +63,6 @@ type child struct {
 	socket int
 	fds    []int
 	root   int    // the container's root, once it is attached
-	empty  int    // an attached empty read-only directory for masking; 0: none yet
 	detail string // what the failing step was working on, when its own Path does not say it
 	retry  string // a working directory that only the container's user may enter
 }
@@ -110,7 +109,7 @@ func (c *child) mountStep(s *Step) syscall.Errno {
 	case OpReadOnlyRoot:
 		return setReadOnly(c.root, 0)
 	case OpMkdir:
-		fd, err := ensureDir(c.root, s.Path, 0o755)
+		fd, err := ensureDir(c.root, s.Path)
 		closeFD(fd)
 		return err
 	default:

@@ -55,26 +55,28 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
+// The pragma keeps what an argument was converted from where it is until the call returns, as for the
+// functions of package syscall.
+//
+//go:uintptrescapes
 func errno1(trap, a uintptr) syscall.Errno {
 	_, _, e := syscall.RawSyscall(trap, a, 0, 0)
 	return e
 }
 
+//go:uintptrescapes
 func errno3(trap, a, b, c uintptr) syscall.Errno {
 	_, _, e := syscall.RawSyscall(trap, a, b, c)
 	return e
 }
 
 // cstring returns s with a NUL at its end; a name with a NUL in it is cut there, as the kernel would.
-func cstring(s string) uintptr {
+// Converting it to uintptr in the call itself keeps it alive until the call returns.
+func cstring(s string) unsafe.Pointer {
 	b := make([]byte, len(s)+1)
 	copy(b, s)
-	keep = append(keep, b)
-	return uintptr(unsafe.Pointer(&b[0]))
+	return unsafe.Pointer(&b[0])
 }
-
-// keep holds what the kernel was given an address of: the stage lives for milliseconds and frees nothing.
-var keep [][]byte //nolint:gochecknoglobals // see above
 
 func closeFD(fd int) {
 	if fd >= 0 {
@@ -83,12 +85,12 @@ func closeFD(fd int) {
 }
 
 // openat2 retries EAGAIN, which RESOLVE_IN_ROOT gives when a rename elsewhere crossed its way.
-func openat2(dir int, path string, flags, mode, resolve uint64) (int, syscall.Errno) {
-	how := [3]uint64{flags | syscall.O_CLOEXEC, mode, resolve}
+func openat2(dir int, path string, flags, resolve uint64) (int, syscall.Errno) {
+	how := [3]uint64{flags | syscall.O_CLOEXEC, 0, resolve}
 	var fd uintptr
 	var e syscall.Errno
 	for range 1000 {
-		fd, _, e = syscall.RawSyscall6(sysOpenat2, uintptr(dir), cstring(path), uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
+		fd, _, e = syscall.RawSyscall6(sysOpenat2, uintptr(dir), uintptr(cstring(path)), uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
 		if e != syscall.EAGAIN && e != syscall.EINTR {
 			break
 		}
@@ -100,8 +102,7 @@ func openat2(dir int, path string, flags, mode, resolve uint64) (int, syscall.Er
 }
 
 func moveMount(from, to int) syscall.Errno {
-	empty := cstring("")
-	_, _, e := syscall.RawSyscall6(sysMoveMount, uintptr(from), empty, uintptr(to), empty, moveFromEmpty|moveToEmpty, 0)
+	_, _, e := syscall.RawSyscall6(sysMoveMount, uintptr(from), uintptr(cstring("")), uintptr(to), uintptr(cstring("")), moveFromEmpty|moveToEmpty, 0)
 	return e
 }
 
@@ -111,7 +112,7 @@ func cloneMount(fd int, recursive bool) (int, syscall.Errno) {
 	if recursive {
 		flags |= atRecursive
 	}
-	r, _, e := syscall.RawSyscall(sysOpenTree, uintptr(fd), cstring(""), flags)
+	r, _, e := syscall.RawSyscall(sysOpenTree, uintptr(fd), uintptr(cstring("")), flags)
 	if e != 0 {
 		return -1, e
 	}
@@ -121,24 +122,25 @@ func cloneMount(fd int, recursive bool) (int, syscall.Errno) {
 // setReadOnly sets MOUNT_ATTR_RDONLY on the mount at fd; flags may hold AT_RECURSIVE.
 func setReadOnly(fd int, flags uintptr) syscall.Errno {
 	attr := [4]uint64{mountAttrRO, 0, 0, 0}
-	_, _, e := syscall.RawSyscall6(sysMountSetattr, uintptr(fd), cstring(""), atEmptyPath|flags, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
+	_, _, e := syscall.RawSyscall6(sysMountSetattr, uintptr(fd), uintptr(cstring("")), atEmptyPath|flags, uintptr(unsafe.Pointer(&attr)), unsafe.Sizeof(attr), 0)
 	return e
 }
 
 func fsconfig(fd, command int, key, value string) syscall.Errno {
-	var k, v uintptr
+	var k, v unsafe.Pointer
 	if key != "" {
 		k = cstring(key)
 	}
 	if command == fsconfigString {
 		v = cstring(value)
 	}
-	_, _, e := syscall.RawSyscall6(sysFsconfig, uintptr(fd), uintptr(command), k, v, 0, 0)
+	_, _, e := syscall.RawSyscall6(sysFsconfig, uintptr(fd), uintptr(command), uintptr(k), uintptr(v), 0, 0)
 	return e
 }
 
 func prctl(option, a uintptr) syscall.Errno { return prctl2(option, a, 0) }
 
+//go:uintptrescapes
 func prctl2(option, a, b uintptr) syscall.Errno {
 	_, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, option, a, b, 0, 0, 0)
 	return e

@@ -56,7 +56,7 @@ func Wait(socket int) (*Failure, error) {
 }
 
 func ignoreReset(err error) error {
-	if err == syscall.ECONNRESET {
+	if errnoOf(err) == syscall.ECONNRESET {
 		return nil
 	}
 	return err

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/foreground"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/builtin"
@@ -13,7 +15,7 @@ import (
 )
 
 // runBuiltin runs an image that lrun makes of itself, and tells afterwards what has become of its layers.
-func runBuiltin(ctx context.Context, e *env.Env, o *createOptions, args []string, signals *signals) error {
+func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []string, signals *foreground.Signals) error {
 	im, err := makeBuiltin(ctx, e, args[0])
 	if err != nil {
 		return err

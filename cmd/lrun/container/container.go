@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image/builtin"
@@ -21,11 +22,11 @@ func Group() command.Group {
 		Entries: []command.Entry{
 			{
 				Top: one("run"), Sub: one("run"), New: runCommand, Args: command.AtLeast(1), FlagsFirst: true, OwnSignals: true,
-				Fail: 125, Common: true, RefusedFlags: refusedRunFlags,
+				Fail: 125, Common: true, RefusedFlags: settings.Refused,
 			},
 			{
 				Top: one("create"), Sub: one("create"), New: createCommand, Args: command.AtLeast(1), FlagsFirst: true, Fail: 125,
-				Common: true, RefusedFlags: refusedRunFlags,
+				Common: true, RefusedFlags: settings.Refused,
 			},
 			{Top: one("start"), Sub: one("start"), New: startCommand, Args: command.Exactly(1), OwnSignals: true, Common: true},
 			{Top: one("ps"), Sub: []string{"ls", "list", "ps"}, New: listCommand, Common: true},

@@ -11,6 +11,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/rootfs"
@@ -19,19 +20,19 @@ import (
 )
 
 func createCommand(e *env.Env) *cli.Command {
-	o := &createOptions{}
+	o := &settings.Options{}
 	return &cli.Command{
 		Usage:     "make a container and leave it for start",
 		ArgsUsage: "IMAGE [COMMAND] [ARGUMENT...]",
-		Flags:     o.flags(e),
+		Flags:     o.Flags(),
 		Action: func(c *cli.Context) error {
-			o.entrypointSet = c.IsSet("entrypoint")
+			o.EntrypointSet = c.IsSet("entrypoint")
 			return runCreate(c.Context, e, o, c.Args().Slice())
 		},
 	}
 }
 
-func runCreate(ctx context.Context, e *env.Env, o *createOptions, args []string) error {
+func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
 	if err := sweep(ctx, e); err != nil {
 		return err
 	}
@@ -68,8 +69,8 @@ func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error
 
 // makeContainer makes a container with its root, its volumes and its record. The claim is the caller's.
 // If anything fails, all of it is taken back.
-func makeContainer(ctx context.Context, e *env.Env, o *createOptions, im image.Image, args []string) (runtime.Container, *runtime.Claim, error) {
-	c, err := describe(o, im, args)
+func makeContainer(ctx context.Context, e *env.Env, o *settings.Options, im image.Image, args []string) (runtime.Container, *runtime.Claim, error) {
+	c, err := settings.Describe(o, im, args)
 	if err != nil {
 		return c, nil, err
 	}
@@ -77,7 +78,7 @@ func makeContainer(ctx context.Context, e *env.Env, o *createOptions, im image.I
 	if c.Name == "" {
 		c.Name = store.RandomName()
 	}
-	if err := reserveIDFile(o.cidfile, c.ID); err != nil {
+	if err := reserveIDFile(o.IDFile, c.ID); err != nil {
 		return c, nil, err
 	}
 	claim, err := store.Claim(c.ID)
@@ -86,8 +87,8 @@ func makeContainer(ctx context.Context, e *env.Env, o *createOptions, im image.I
 	}
 	if err := fill(ctx, e, &c, im, claim); err != nil {
 		errs := []error{err, store.Delete(context.WithoutCancel(ctx), c.ID, releaser(e)), claim.Close()}
-		if o.cidfile != "" {
-			errs = append(errs, os.Remove(o.cidfile))
+		if o.IDFile != "" {
+			errs = append(errs, os.Remove(o.IDFile))
 		}
 		return c, nil, errors.Join(errs...)
 	}

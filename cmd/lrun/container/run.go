@@ -8,16 +8,19 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/foreground"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/launch"
 )
 
 func runCommand(e *env.Env) *cli.Command {
-	o := &createOptions{}
+	o := &settings.Options{}
 	return &cli.Command{
 		Usage:     "make a container and run a program in it",
 		ArgsUsage: "IMAGE [COMMAND] [ARGUMENT...]",
@@ -26,29 +29,32 @@ program is not in the image, 126 when it cannot be executed, 125 when lrun faile
 
   lrun run --rm @hello
   lrun run -it --rm -v "$PWD":/work -w /work debian bash`,
-		Flags: o.flags(e),
+		Flags: o.Flags(),
 		Action: func(c *cli.Context) error {
-			o.entrypointSet = c.IsSet("entrypoint")
+			o.EntrypointSet = c.IsSet("entrypoint")
 			return runRun(c.Context, e, o, c.Args().Slice())
 		},
 	}
 }
 
 // runRun resolves the image, prepares the root, makes the container, starts it, waits, and cleans up.
-func runRun(ctx context.Context, e *env.Env, o *createOptions, args []string) error {
-	signals := catchSignals(ctx)
-	defer signals.stop()
-	ctx = signals.ctx
+func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
+	trace.Step("command line read")
+	signals := foreground.Catch(ctx)
+	defer signals.Stop()
+	ctx = signals.Context
 	if err := sweep(ctx, e); err != nil {
 		return err
 	}
 	if builtin.Is(args[0]) {
 		return runBuiltin(ctx, e, o, args, signals)
 	}
+	trace.Step("swept")
 	im, err := findImage(ctx, e, args[0])
 	if err != nil {
 		return err
 	}
+	trace.Step("image resolved")
 	c, claim, err := makeContainer(ctx, e, o, im, args)
 	if err != nil {
 		return err
@@ -57,35 +63,40 @@ func runRun(ctx context.Context, e *env.Env, o *createOptions, args []string) er
 }
 
 // runToEnd runs a container that exists, and removes it after --rm. It closes the claim.
-func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.Claim, signals *signals) (err error) {
+func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.Claim, signals *foreground.Signals) (err error) {
 	cleanup := context.WithoutCancel(ctx)
 	defer func() {
 		if c.Remove {
 			err = errors.Join(err, containers(e).Delete(cleanup, c.ID, releaser(e)))
 		}
 		err = errors.Join(err, claim.Close())
+		trace.Step("removed")
 	}()
+	trace.Step("container made")
 	// The container dies with the thread that started it.
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
-	terminal, err := openTerminal(e, c)
+	terminal, err := foreground.Open(e, c)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, terminal.restore()) }()
+	defer func() { err = errors.Join(err, terminal.Restore()) }()
 	a, err := start(ctx, e, c, claim, terminal)
 	if err != nil {
 		return exitWith(err)
 	}
-	signals.forward(a)
-	copying := attach(e, c, a, terminal)
+	trace.Step("started")
+	signals.Forward(a)
+	copying := foreground.Attach(e, c, a, terminal)
 	code, err := a.Wait()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(copying.wait(), a.Finish(cleanup, code)); err != nil {
+	trace.Step("program ended")
+	if err := errors.Join(copying.Wait(), a.Finish(cleanup, code)); err != nil {
 		return command.Exit(125, err)
 	}
+	trace.Step("finished")
 	if code != 0 {
 		return command.Exit(code, nil)
 	}
@@ -93,7 +104,7 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 }
 
 // start mounts the container's root, held by a descriptor only, and starts its program.
-func start(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.Claim, terminal *terminal) (*runtime.Active, error) {
+func start(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.Claim, terminal *foreground.Terminal) (*runtime.Active, error) {
 	mounts, err := mountsOf(ctx, e, c)
 	if err != nil {
 		return nil, err
@@ -102,7 +113,8 @@ func start(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.
 	if err != nil {
 		return nil, err
 	}
-	a, err := containers(e).Start(ctx, claim, c, runtime.StartOptions{Root: root, DieWithParent: true, Size: terminal.size()})
+	trace.Step("root mounted")
+	a, err := containers(e).Start(ctx, claim, c, runtime.StartOptions{Root: root, DieWithParent: true, Size: terminal.Size()})
 	return a, errors.Join(err, root.Close())
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/foreground"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/runtime"
 )
@@ -31,9 +32,9 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 	if !o.attach && !o.interactive {
 		return fmt.Errorf("start %s: containers run in the foreground; give -a: %w", name, errdefs.ErrNotImplemented)
 	}
-	signals := catchSignals(ctx)
-	defer signals.stop()
-	if err := sweep(signals.ctx, e); err != nil {
+	signals := foreground.Catch(ctx)
+	defer signals.Stop()
+	if err := sweep(signals.Context, e); err != nil {
 		return err
 	}
 	store := containers(e)
@@ -53,7 +54,7 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 		return errors.Join(err, claim.Close())
 	}
 	c.Interactive = c.Interactive && o.interactive
-	return runToEnd(signals.ctx, e, c, claim, signals)
+	return runToEnd(signals.Context, e, c, claim, signals)
 }
 
 func running(name string) error {

@@ -1,4 +1,4 @@
-package container
+package settings
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 
 // userMounts are those of -v and --tmpfs and, where none of them is, a fresh volume for each path that
 // the image declares. They are sorted by depth, so that one inside another comes after it.
-func userMounts(o *createOptions, ofImage map[string]struct{}) ([]spec.Mount, error) {
+func userMounts(o *Options, ofImage map[string]struct{}) ([]spec.Mount, error) {
 	at := map[string]spec.Mount{}
 	add := func(m spec.Mount, flag string) error {
 		m.Target = path.Clean(m.Target)

@@ -1,16 +1,19 @@
-package container
+// Package settings makes the record of a new container: from the flags of run and create, the image's
+// config and the arguments.
+package settings
 
 import (
 	"github.com/urfave/cli/v2"
-
-	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 )
 
-// createOptions are the flags that run and create share.
-type createOptions struct {
-	name, hostname, user, workdir, platform, network, runtime, cidfile string
-	entrypoint                                                         string
-	entrypointSet                                                      bool
+// Options are the flags that run and create share.
+type Options struct {
+	// EntrypointSet says that --entrypoint was given, for an empty one takes the image's away.
+	EntrypointSet bool
+	// IDFile is --cidfile.
+	IDFile string
+
+	name, hostname, user, workdir, platform, network, runtime, entrypoint string
 
 	remove, interactive, terminal, readOnly, privileged, init bool
 
@@ -20,11 +23,12 @@ type createOptions struct {
 	pids         int64
 }
 
-func (o *createOptions) flags(_ *env.Env) []cli.Flag {
+// Flags are the command line's, which set o when they are read.
+func (o *Options) Flags() []cli.Flag {
 	return append(o.contentFlags(), o.limitFlags()...)
 }
 
-func (o *createOptions) contentFlags() []cli.Flag {
+func (o *Options) contentFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "rm", Usage: "remove the container when its program ends", Destination: &o.remove},
 		&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass standard input on to the program", Destination: &o.interactive},
@@ -41,11 +45,11 @@ func (o *createOptions) contentFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "label the container with `NAME[=VALUE]`", Destination: &o.labels},
 		&cli.StringSliceFlag{Name: "label-file", Usage: "label it with what `FILE` says, one NAME[=VALUE] a line", Destination: &o.labelFiles},
 		&cli.StringFlag{Name: "platform", Usage: "refuse an image that is not for `OS/ARCH[/VARIANT]`", DefaultText: "this machine's", Destination: &o.platform},
-		&cli.StringFlag{Name: "cidfile", Usage: "write the container's id to `FILE`, which must not exist", Destination: &o.cidfile},
+		&cli.StringFlag{Name: "cidfile", Usage: "write the container's id to `FILE`, which must not exist", Destination: &o.IDFile},
 	}
 }
 
-func (o *createOptions) limitFlags() []cli.Flag {
+func (o *Options) limitFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "hostname", Aliases: []string{"h"}, Usage: "call the container's host `NAME`", DefaultText: "the beginning of its id", Destination: &o.hostname},
 		&cli.StringFlag{Name: "network", Aliases: []string{"net"}, Usage: "`MODE` none (a loopback interface only) or host", Value: "none", Destination: &o.network},

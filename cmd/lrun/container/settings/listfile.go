@@ -1,4 +1,4 @@
-package container
+package settings
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 
 // environment is what the user sets: the files in their order, then the flags. A name without a value
 // takes lrun's own, and is left out where lrun has none.
-func environment(o *createOptions) ([]string, error) {
+func environment(o *Options) ([]string, error) {
 	var entries []string
 	for _, file := range o.envFiles.Value() {
 		lines, err := readLines(file)
@@ -42,7 +42,7 @@ func environment(o *createOptions) ([]string, error) {
 }
 
 // labels are the image's, then the files', then the flags'.
-func labels(o *createOptions, ofImage map[string]string) (map[string]string, error) {
+func labels(o *Options, ofImage map[string]string) (map[string]string, error) {
 	all := maps.Clone(ofImage)
 	if all == nil {
 		all = map[string]string{}

@@ -1,4 +1,4 @@
-package container
+package settings
 
 import (
 	"fmt"
@@ -20,9 +20,9 @@ import (
 // minMemory is Docker's: below it no program starts.
 const minMemory = 6 << 20
 
-// describe makes the record of a new container from the flags, the image's config and the arguments.
+// Describe makes the record of a new container from the flags, the image's config and the arguments.
 // It changes nothing on disk.
-func describe(o *createOptions, im image.Image, args []string) (lruntime.Container, error) {
+func Describe(o *Options, im image.Image, args []string) (lruntime.Container, error) {
 	id := lruntime.NewID()
 	c := lruntime.Container{
 		ID: id, Name: o.name, Created: time.Now().UTC(), Image: args[0], ImageID: im.ID.String(),
@@ -72,7 +72,7 @@ func platformName(p ocispec.Platform) string {
 	return path.Join(p.OS, p.Architecture, p.Variant)
 }
 
-func settings(o *createOptions, c ocispec.ImageConfig, args []string, id string) (spec.Settings, error) {
+func settings(o *Options, c ocispec.ImageConfig, args []string, id string) (spec.Settings, error) {
 	s := spec.Settings{
 		Args: program(o, c, args[1:]), Cwd: first(o.workdir, c.WorkingDir), User: first(o.user, c.User), Hostname: o.hostname,
 		StopSignal: c.StopSignal, Terminal: o.terminal, Init: o.init, ReadOnly: o.readOnly, Privileged: o.privileged,
@@ -109,9 +109,9 @@ func first(values ...string) string {
 }
 
 // program follows Docker: an entrypoint of the user's own takes the image's command away as well.
-func program(o *createOptions, c ocispec.ImageConfig, command []string) []string {
+func program(o *Options, c ocispec.ImageConfig, command []string) []string {
 	entrypoint, cmd := c.Entrypoint, c.Cmd
-	if o.entrypointSet {
+	if o.EntrypointSet {
 		entrypoint, cmd = nil, nil
 		if o.entrypoint != "" {
 			entrypoint = []string{o.entrypoint}
@@ -143,7 +143,7 @@ func network(mode string, s *spec.Settings, id string) error {
 	return nil
 }
 
-func limits(o *createOptions) (spec.Limits, error) {
+func limits(o *Options) (spec.Limits, error) {
 	var l spec.Limits
 	if o.memory != "" {
 		bytes, err := units.RAMInBytes(o.memory)

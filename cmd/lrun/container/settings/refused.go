@@ -1,7 +1,7 @@
-package container
+package settings
 
-// refusedRunFlags are flags that Docker's run and create have and lrun has not, with what to do instead.
-func refusedRunFlags() map[string]string {
+// Refused are flags that Docker's run and create have and lrun has not, with what to do instead.
+func Refused() map[string]string {
 	const (
 		foreground = "containers run in the foreground; use the shell's '&' or a service of your init system"
 		networks   = "there is no network but none and host yet; use --network host"

@@ -1,4 +1,5 @@
-package container
+// Package foreground joins a person's terminal or pipes, and the signals sent to lrun, with a container.
+package foreground
 
 import (
 	"errors"
@@ -11,17 +12,17 @@ import (
 	"github.com/lrun-dev/lrun/runtime"
 )
 
-// copies are the streams between the user and a container, while it runs.
-type copies struct {
+// Copies are the streams between the user and a container, while it runs.
+type Copies struct {
 	group sync.WaitGroup
 	mu    sync.Mutex
 	errs  []error
 }
 
-// attach copies the container's streams until they end. Standard input is copied in the background:
+// Attach copies the container's streams until they end. Standard input is copied in the background:
 // nobody waits for a user who types no more.
-func attach(e *env.Env, c runtime.Container, a *runtime.Active, t *terminal) *copies {
-	k := &copies{}
+func Attach(e *env.Env, c runtime.Container, a *runtime.Active, t *Terminal) *Copies {
+	k := &Copies{}
 	if a.Console != nil {
 		t.follow(a.Console)
 		if c.Interactive {
@@ -43,7 +44,7 @@ func attach(e *env.Env, c runtime.Container, a *runtime.Active, t *terminal) *co
 
 // copy copies one output. When nobody reads it any more, the container's end of the pipe breaks too,
 // as if it wrote there itself.
-func (k *copies) copy(to io.Writer, from *os.File) {
+func (k *Copies) copy(to io.Writer, from *os.File) {
 	k.group.Go(func() {
 		_, err := io.Copy(to, from)
 		err = errors.Join(err, from.Close())
@@ -57,8 +58,8 @@ func (k *copies) copy(to io.Writer, from *os.File) {
 	})
 }
 
-// wait returns when all output has arrived: a pipe ends when the last process of the container has.
-func (k *copies) wait() error {
+// Wait returns when all output has arrived: a pipe ends when the last process of the container has.
+func (k *Copies) Wait() error {
 	k.group.Wait()
 	return errors.Join(k.errs...)
 }

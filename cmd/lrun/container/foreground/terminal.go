@@ -1,4 +1,4 @@
-package container
+package foreground
 
 import (
 	"errors"
@@ -14,17 +14,17 @@ import (
 	"github.com/lrun-dev/lrun/runtime"
 )
 
-// terminal is the user's, while a container with -t has it.
-type terminal struct {
+// Terminal is the user's, while a container with -t has it.
+type Terminal struct {
 	fd      int // -1: there is none
 	before  *term.State
 	resized chan os.Signal
 }
 
-// openTerminal makes the user's terminal raw if the container gets one. Whatever then happens, restore
+// Open makes the user's terminal raw if the container gets one. Whatever then happens, Restore
 // must be called.
-func openTerminal(e *env.Env, c runtime.Container) (*terminal, error) {
-	t := &terminal{fd: -1}
+func Open(e *env.Env, c runtime.Container) (*Terminal, error) {
+	t := &Terminal{fd: -1}
 	if !c.Settings.Terminal {
 		return t, nil
 	}
@@ -46,7 +46,8 @@ func openTerminal(e *env.Env, c runtime.Container) (*terminal, error) {
 	return t, nil
 }
 
-func (t *terminal) restore() error {
+// Restore gives the terminal back as it was.
+func (t *Terminal) Restore() error {
 	if t.resized != nil {
 		signal.Stop(t.resized)
 	}
@@ -59,8 +60,8 @@ func (t *terminal) restore() error {
 	return nil
 }
 
-// size is the user's terminal's; nil: there is none.
-func (t *terminal) size() *unix.Winsize {
+// Size is the user's terminal's; nil: there is none.
+func (t *Terminal) Size() *unix.Winsize {
 	if t.fd < 0 {
 		return nil
 	}
@@ -72,7 +73,7 @@ func (t *terminal) size() *unix.Winsize {
 }
 
 // follow gives the container's terminal the size of the user's, now and whenever it changes.
-func (t *terminal) follow(console *os.File) {
+func (t *Terminal) follow(console *os.File) {
 	if t.fd < 0 {
 		return
 	}
@@ -86,12 +87,12 @@ func (t *terminal) follow(console *os.File) {
 	t.resize(console)
 }
 
-func (t *terminal) resize(console *os.File) {
+func (t *Terminal) resize(console *os.File) {
 	raw, err := console.SyscallConn()
 	if err != nil {
 		return
 	}
-	if size := t.size(); size != nil {
+	if size := t.Size(); size != nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, size) })
 	}
 }

@@ -1,0 +1,86 @@
+package foreground
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime"
+)
+
+// everySignal is how long a program must have run before every signal is caught, and not only those
+// that people send. Catching one costs two switches between threads, all 64 of them a millisecond.
+const everySignal = 100 * time.Millisecond
+
+// Signals catches what is sent to lrun: before the container runs, SIGINT, SIGTERM, SIGHUP and SIGQUIT
+// stop the command; from then on every signal is the container's.
+type Signals struct {
+	// Context ends when lrun is to stop before the container runs.
+	Context context.Context
+
+	cancel context.CancelFunc
+	caught chan os.Signal
+
+	mu     sync.Mutex
+	target *runtime.Active
+	later  *time.Timer
+}
+
+// Catch begins to catch signals, until Stop.
+func Catch(ctx context.Context) *Signals {
+	s := &Signals{caught: make(chan os.Signal, 64)}
+	s.Context, s.cancel = context.WithCancel(ctx)
+	signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+	go s.loop()
+	return s
+}
+
+// Stop lets signals do again what they do to any process.
+func (s *Signals) Stop() {
+	if s.later != nil {
+		s.later.Stop()
+	}
+	signal.Stop(s.caught)
+	s.cancel()
+}
+
+// Forward makes a the target of what is caught from now on.
+func (s *Signals) Forward(a *runtime.Active) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.target = a
+	signal.Notify(s.caught, unix.SIGUSR1, unix.SIGUSR2)
+	s.later = time.AfterFunc(everySignal, func() { signal.Notify(s.caught) })
+}
+
+func (s *Signals) loop() {
+	for {
+		select {
+		case <-s.Context.Done():
+			return
+		case caught := <-s.caught:
+			s.deliver(caught)
+		}
+	}
+}
+
+func (s *Signals) deliver(caught os.Signal) {
+	number, _ := caught.(syscall.Signal)
+	switch number {
+	case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH:
+		return // about lrun itself; the size of the terminal is followed elsewhere
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.target != nil:
+		_ = s.target.Signal(number) // it may have ended meanwhile
+	case number == unix.SIGINT || number == unix.SIGTERM || number == unix.SIGHUP || number == unix.SIGQUIT:
+		s.cancel()
+	}
+}
