@@ -94,6 +94,9 @@ func (s *Store) removeChains(ctx context.Context, names []string, m marks, built
 			// Gone, or a container or another image stands on it.
 		default:
 			errs = append(errs, err)
+			if _, err := s.Snapshots.Stat(ctx, name); errdefs.IsNotFound(err) {
+				removed = append(removed, name) // only some of its bytes are left
+			}
 		}
 	}
 	return removed, errors.Join(errs...)

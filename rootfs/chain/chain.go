@@ -127,7 +127,7 @@ func (m *Maker) LockedShared(ctx context.Context, do func() error) error {
 
 // withLock calls do with the root's lock, which acquire takes.
 func (m *Maker) withLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), do func() error) (err error) {
-	l, err := waitLock(ctx, acquire, filepath.Join(m.root, "lock"))
+	l, err := waitLock(ctx, acquire, filepath.Join(m.root, "lock"), (*flock.Lock).Unlock)
 	if err != nil {
 		return fmt.Errorf("lock root %q: %w", m.root, err)
 	}
@@ -135,8 +135,11 @@ func (m *Maker) withLock(ctx context.Context, acquire func(path string) (*flock.
 	return do()
 }
 
-// waitLock acquires a lock, or gives up when ctx is done.
-func waitLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), path string) (*flock.Lock, error) {
+// waitLock acquires a lock, or gives up when ctx is done: then the lock, should it be had later, is released.
+func waitLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), path string, release func(*flock.Lock) error) (*flock.Lock, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	type result struct {
 		lock *flock.Lock
 		err  error
@@ -152,7 +155,7 @@ func waitLock(ctx context.Context, acquire func(path string) (*flock.Lock, error
 	case <-ctx.Done():
 		go func() {
 			if r := <-got; r.lock != nil {
-				_ = r.lock.Unlock() // nobody waits for it any more
+				_ = release(r.lock) // nobody waits for it any more
 			}
 		}()
 		return nil, ctx.Err()

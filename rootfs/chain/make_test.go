@@ -80,6 +80,12 @@ func TestFailureLeavesNothing(t *testing.T) {
 		"more layers than the kernel stacks": {func(t *testing.T, task *chain.Task, _ func()) {
 			task.Sources = append(task.Sources, source(t, slices.Repeat([][]byte{layertest.Tar()}, 501)...))
 		}, errdefs.IsInvalidArgument, "500"},
+		"a DiffID that is a path": {func(_ *testing.T, task *chain.Task, _ func()) {
+			task.Sources[0].Image.Config.RootFS.DiffIDs[1] = "sha256:../../../../tmp/x"
+		}, errdefs.IsInvalidArgument, "sha256:../"},
+		"a DiffID that is none": {func(_ *testing.T, task *chain.Task, _ func()) {
+			task.Sources[0].Image.Config.RootFS.DiffIDs[1] = "none"
+		}, errdefs.IsInvalidArgument, `DiffID "none"`},
 		"fewer DiffIDs than layers": {func(_ *testing.T, task *chain.Task, _ func()) {
 			ids := &task.Sources[0].Image.Config.RootFS.DiffIDs
 			*ids = (*ids)[:2]

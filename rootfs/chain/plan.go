@@ -80,6 +80,11 @@ func (m *Maker) planImage(ctx context.Context, p *plan, src *Source, r *reporter
 	case len(chains) != len(src.Image.Layers):
 		return fmt.Errorf("%d DiffIDs and %d layers: %w", len(chains), len(src.Image.Layers), errdefs.ErrInvalidArgument)
 	}
+	for _, d := range diffIDs {
+		if err := d.Validate(); err != nil { // it becomes a file name
+			return fmt.Errorf("DiffID %q: %w: %w", d, err, errdefs.ErrInvalidArgument)
+		}
+	}
 	present, err := m.Present(ctx, chains)
 	if err != nil {
 		return err

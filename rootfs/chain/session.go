@@ -58,7 +58,7 @@ func (m *Maker) begin(ctx context.Context, t *Task) (*session, error) {
 
 // lock takes and keeps the lock of one file below ROOT/unpack.
 func (u *session) lock(ctx context.Context, name string) error {
-	l, err := waitLock(ctx, flock.Exclusive, filepath.Join(u.root, unpackDir, name))
+	l, err := waitLock(ctx, flock.Exclusive, filepath.Join(u.root, unpackDir, name), dropLock)
 	if err != nil {
 		return fmt.Errorf("lock %q: %w", name, err)
 	}
