@@ -59,9 +59,13 @@ func behave(words []string) error {
 				time.Sleep(time.Hour)
 			}
 		}
-	case "bomb": // processes that fork another and go
-		for range 8 {
-			if err := exec.Command("/bin/sh", "-c", "f() { f & }; f; while :; do (f) & done").Start(); err != nil {
+	case "bomb": // processes that fork another and go, for ever
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			return err
+		}
+		go reap()
+		for range 20 {
+			if err := exec.Command("/bin/sh", "-c", "f() { f & }; f").Start(); err != nil {
 				return err
 			}
 		}
@@ -94,6 +98,15 @@ func behave(words []string) error {
 		return unix.Exec("/bin/cat", []string{"cat", "/proc/self/cgroup"}, nil)
 	}
 	return nil
+}
+
+// reap takes leave of everything that ends below this process: the dead count for the limit of processes.
+func reap() {
+	for {
+		if _, err := unix.Wait4(-1, nil, 0, nil); err != nil {
+			time.Sleep(time.Millisecond)
+		}
+	}
 }
 
 // hoard is what a hog holds.

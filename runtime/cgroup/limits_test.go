@@ -73,7 +73,7 @@ func TestLimitsAreWrittenAs(t *testing.T) {
 			}, nil, nil,
 		},
 		"memory": {
-			specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(gib), Reservation: new(gib / 2), Kernel: new(gib)}},
+			specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(gib), Reservation: new(gib / 2)}},
 			[]string{"/memory memory.limit_in_bytes=1073741824", "/memory memory.soft_limit_in_bytes=536870912"},
 			[]string{"/sys memory.max=1073741824", "/sys memory.low=536870912"},
 		},
@@ -120,15 +120,18 @@ func TestLimitsAreWrittenAs(t *testing.T) {
 		},
 		"quota alone": {
 			specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: new(int64(50000))}},
-			[]string{"/cpu,cpuacct cpu.cfs_quota_us=50000"}, []string{"/sys cpu.max=50000"},
+			[]string{"/cpu,cpuacct cpu.cfs_quota_us=50000"},
+			[]string{"/sys cpu.max=50000"},
 		},
 		"period alone": {
 			specs.LinuxResources{CPU: &specs.LinuxCPU{Period: new(uint64(50000))}},
-			[]string{"/cpu,cpuacct cpu.cfs_period_us=50000"}, []string{"/sys cpu.max=max 50000"},
+			[]string{"/cpu,cpuacct cpu.cfs_period_us=50000"},
+			[]string{"/sys cpu.max=max 50000"},
 		},
 		"pids": {
 			specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(20))}},
-			[]string{"/pids pids.max=20"}, []string{"/sys pids.max=20"},
+			[]string{"/pids pids.max=20"},
+			[]string{"/sys pids.max=20"},
 		},
 		"block devices": {
 			specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{

@@ -104,16 +104,11 @@ func enableControllers(m Mount, needed []string) error {
 // enableController hands one controller down to m. On error it says where that failed.
 func enableController(m Mount, controller string) (dir string, err error) {
 	dir = m.Mountpoint
-	for part := range strings.SplitSeq(filepath.Dir(m.Dir)[1:], "/") {
+	for part := range strings.SplitSeq(m.Dir[1:], "/") {
 		if err := write(dir+"/cgroup.subtree_control", "+"+controller); err != nil {
 			return dir, err
 		}
-		if part != "" {
-			dir += "/" + part
-		}
+		dir += "/" + part
 	}
-	if dir != m.Mountpoint {
-		err = write(dir+"/cgroup.subtree_control", "+"+controller)
-	}
-	return dir, err
+	return dir, nil
 }
