@@ -27,7 +27,11 @@ func (r *reader) locate(desc ocispec.Descriptor) string {
 		return name
 	}
 	target = path.Join(path.Dir(name), target)
-	if _, err := r.files.Read(target, maxTarget); errors.Is(err, errdefs.ErrNotFound) || strings.HasPrefix(target, "../") {
+	if strings.HasPrefix(target, "../") {
+		return name
+	}
+	// What is too large to be read like this is there, too.
+	if _, err := r.files.Read(target, maxTarget); err != nil && !errors.Is(err, errdefs.ErrInvalidArgument) {
 		return name
 	}
 	return target

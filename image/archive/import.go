@@ -112,9 +112,14 @@ func checkTar(ctx context.Context, in *blob.Ingest, d digest.Digest) (diffID dig
 	if err != nil {
 		return "", err
 	}
-	defer func() { err = errors.Join(err, plain.Close()) }()
+	defer func() {
+		if closeErr := plain.Close(); err == nil { // else it is the same error again
+			err = closeErr
+		}
+	}()
 	digester := digest.Canonical.Digester()
-	all := io.TeeReader(plain, digester.Hash())
+	end := &lastBlock{}
+	all := io.TeeReader(plain, io.MultiWriter(digester.Hash(), end))
 	entries := 0
 	for tr := tar.NewReader(all); ; entries++ {
 		if _, err := tr.Next(); errors.Is(err, io.EOF) {
@@ -123,11 +128,30 @@ func checkTar(ctx context.Context, in *blob.Ingest, d digest.Digest) (diffID dig
 			return "", tree.Damage(err, entries)
 		}
 	}
-	if entries == 0 && digester.Digest() == digest.FromBytes(nil) {
+	if entries == 0 && end.n == 0 {
 		return "", fmt.Errorf("it is empty, not a tar: %w", errdefs.ErrInvalidArgument)
+	}
+	if end.n < len(end.bytes) || end.bytes != [len(end.bytes)]byte{} {
+		// The library takes a tar that was cut after an entry for whole.
+		return "", fmt.Errorf("the tar is truncated: the blocks of zeros at its end are missing: %w", errdefs.ErrDataLoss)
 	}
 	if _, err := io.Copy(io.Discard, all); err != nil {
 		return "", err
 	}
 	return digester.Digest(), nil
+}
+
+// lastBlock keeps the last block of a tar that is written to it.
+type lastBlock struct {
+	bytes [512]byte
+	n     int // of bytes that are filled
+}
+
+// Write implements io.Writer.
+func (l *lastBlock) Write(p []byte) (int, error) {
+	last := p[max(0, len(p)-len(l.bytes)):]
+	copy(l.bytes[:], l.bytes[len(last):])
+	copy(l.bytes[len(l.bytes)-len(last):], last)
+	l.n = min(l.n+len(last), len(l.bytes))
+	return len(p), nil
 }

@@ -14,6 +14,8 @@ import (
 // for what is no tar at all, errdefs.ErrDataLoss for a tar that is damaged or truncated, others as they are.
 func Damage(err error, entries int) error {
 	switch {
+	case errors.Is(err, errdefs.ErrDataLoss): // damage of the compression
+		return err
 	case errors.Is(err, tar.ErrHeader) && entries == 0:
 		return fmt.Errorf("it is not a tar: %w: %w", err, errdefs.ErrInvalidArgument)
 	case errors.Is(err, tar.ErrHeader):

@@ -58,13 +58,18 @@ type scanner struct {
 //
 // What is no tar, an entry whose name leads out of the tree, two entries of one name and different
 // contents, and more than 100,000 entries are errdefs.ErrInvalidArgument; a damaged or truncated tar is
-// errdefs.ErrDataLoss. Entries that are neither files nor links are ignored.
+// errdefs.ErrDataLoss; sparse files are errdefs.ErrNotImplemented. Entries that are neither files nor
+// links are ignored.
 func Scan(ctx context.Context, r io.Reader, in *blob.Ingest, limits map[string]int64) (t *Tar, err error) {
 	plain, _, err := layer.Decompress(ContextReader(ctx, r))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, plain.Close()) }()
+	defer func() {
+		if closeErr := plain.Close(); err == nil { // else it is the same error again
+			err = closeErr
+		}
+	}()
 	s := &scanner{Tar: &Tar{in: in, entries: map[string]entry{}}, limits: limits}
 	for tr := tar.NewReader(plain); ; {
 		h, err := tr.Next()
@@ -100,6 +105,9 @@ func (s *scanner) add(ctx context.Context, h *tar.Header, r io.Reader) error {
 	var e entry
 	switch h.Typeflag {
 	case tar.TypeReg, tar.TypeGNUSparse:
+		if isSparse(h) {
+			return fmt.Errorf("entry %q is sparse, so a small archive could fill the disk: pack it without --sparse: %w", h.Name, errdefs.ErrNotImplemented)
+		}
 		e, err = s.content(ctx, name, h.Size, r)
 	case tar.TypeSymlink:
 		e.link, e.leaves = inside(path.Dir(name), h.Linkname)
@@ -116,6 +124,16 @@ func (s *scanner) add(ctx context.Context, h *tar.Header, r io.Reader) error {
 	}
 	s.entries[name] = e
 	return nil
+}
+
+// isSparse knows the three ways in which GNU tar leaves holes out.
+func isSparse(h *tar.Header) bool {
+	for record := range h.PAXRecords {
+		if strings.HasPrefix(record, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
 }
 
 // content takes in the content of a regular file.
