@@ -21,7 +21,7 @@ import (
 const leakPatience = 5 * time.Second
 
 // LeakCheck fails the test when, after all that it cleans up, there is something that was not there
-// before: a mount, a cgroup with lrun in its name, a child of the test process or a process that
+// before: a mount, a cgroup in one named lrun (or lrun-…test), a child of the test process or a process that
 // names the test's temporary directory, or an entry of /run/lrun. Call it first, so that its cleanup
 // comes last. Mounts that leaked into the test's temporary directories are detached, lest their
 // removal reach into what is mounted.
@@ -69,10 +69,16 @@ func observe(own string) observation {
 	}
 	o.addProcesses(own)
 	o.addTree("/sys/fs/cgroup", "cgroup", func(path string, d fs.DirEntry) bool {
-		return d.IsDir() && strings.Contains(strings.TrimPrefix(path, "/sys/fs/cgroup"), "lrun")
+		return d.IsDir() && slices.ContainsFunc(strings.Split(filepath.Dir(path), "/"), isCgroupParent)
 	})
 	o.addTree("/run/lrun", "state", func(string, fs.DirEntry) bool { return true })
 	return o
+}
+
+// isCgroupParent reports whether lrun, or a test, keeps cgroups of containers in a cgroup of that
+// name: lrun, lrun-test, lrun-x-test. It stays itself.
+func isCgroupParent(name string) bool {
+	return name == "lrun" || strings.HasPrefix(name, "lrun-") && strings.HasSuffix(name, "test")
 }
 
 // addMounts adds the mounts of a mountinfo, but not those in temporary directories of other tests.

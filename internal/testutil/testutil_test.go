@@ -168,6 +168,16 @@ func TestLeaks(t *testing.T) {
 	}
 }
 
+func TestIsCgroupParent(t *testing.T) {
+	for name, want := range map[string]bool{
+		"lrun": true, "lrun-test": true, "lrun-cgroup-test": true, "lrun-bench": false, "xlrun": false, "docker": false,
+	} {
+		if isCgroupParent(name) != want {
+			t.Errorf("%s: %t", name, !want)
+		}
+	}
+}
+
 func TestLeakedProcesses(t *testing.T) {
 	own := ownPrefix(t.TempDir())
 	before := observe(own)
@@ -225,9 +235,10 @@ func TestLeakCheck(t *testing.T) {
 func makeCgroup(t *testing.T) string {
 	t.Helper()
 	for _, root := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
-		dir := filepath.Join(root, fmt.Sprintf("lrun-leakcheck-%d", os.Getpid()))
-		if os.Mkdir(dir, 0o755) == nil {
-			t.Cleanup(func() { os.Remove(dir) })
+		parent := filepath.Join(root, fmt.Sprintf("lrun-%d-test", os.Getpid()))
+		dir := filepath.Join(parent, "leak")
+		if os.MkdirAll(dir, 0o755) == nil {
+			t.Cleanup(func() { os.Remove(dir); os.Remove(parent) })
 			return dir
 		}
 	}
