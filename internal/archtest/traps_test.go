@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"go/ast"
 	"os"
-	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,15 +29,16 @@ func TestTraps(t *testing.T) {
 }
 
 func TestTrapViolations(t *testing.T) {
-	known := []string{"TestA", "FuzzB", "ps.txtar"}
-	const first = "| 1 | x | `TestA`, `FuzzB` `ps.txtar` |\n"
+	known := []string{"layer.TestA", "image/blob.FuzzB", "integration/testdata/ps.txtar"}
+	const first = "| 1 | x | `layer.TestA`, `image/blob.FuzzB` `integration/testdata/ps.txtar` |\n"
 	tests := []struct{ name, text, want string }{
 		{"good", first + "| 2 | y | not yet |\n", ""},
-		{"partly", first + "| 2 | y | `TestA`; ports: not yet |\n", ""},
+		{"partly", first + "| 2 | y | `layer.TestA`; ports: not yet |\n", ""},
 		{"missing", first, "trap 2 is missing"},
 		{"twice", first + first + "| 2 | y | not yet |\n", "trap 1 stands there twice"},
 		{"beyond", first + "| 2 | y | not yet |\n| 3 | z | not yet |\n", "trap 3 is unknown"},
-		{"unknown test", first + "| 2 | y | `TestC` |\n", "TestC does not exist"},
+		{"unknown test", first + "| 2 | y | `layer.TestC` |\n", "layer.TestC does not exist"},
+		{"in another package", first + "| 2 | y | `layer.FuzzB` |\n", "layer.FuzzB does not exist"},
 		{"says nothing", first + "| 2 | y | |\n", "trap 2 names neither"},
 	}
 	for _, tt := range tests {
@@ -83,20 +83,20 @@ func trapViolations(text string, count int, known []string) []string {
 	return found
 }
 
-// testNames lists the test and fuzz functions of the tree, and its testscript files.
+// testNames lists the functions in tests, as package.TestName, and the paths of testscript files.
 func testNames(t *testing.T) []string {
 	t.Helper()
 	var names []string
 	for _, f := range goFiles(t) {
 		for _, decl := range f.syntax.Decls {
 			if fn, ok := decl.(*ast.FuncDecl); ok && (f.test || slices.Contains(testOnly, f.pkg)) {
-				names = append(names, fn.Name.Name)
+				names = append(names, f.pkg+"."+fn.Name.Name)
 			}
 		}
 	}
 	walk(t, func(name string) {
 		if strings.HasSuffix(name, ".txtar") {
-			names = append(names, path.Base(name))
+			names = append(names, name)
 		}
 	})
 	return names
