@@ -110,7 +110,7 @@ func splitName(name string) (dir, base string) {
 func removeOne(root, name string) error {
 	dir, base := splitName(name)
 	hidden, ok := strings.CutPrefix(base, ".wh.")
-	if !ok {
+	if !ok || isAufs(name) {
 		return nil
 	}
 	parent, err := follow(root, dir)
@@ -128,6 +128,11 @@ func removeOne(root, name string) error {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(parent, d.Name())))
 	}
 	return err
+}
+
+// isAufs tells aufs's bookkeeping, which is no part of the tree.
+func isAufs(name string) bool {
+	return strings.Contains("/"+name, "/.wh..wh.") && !strings.HasSuffix(name, "/.wh..wh..opq") && name != ".wh..wh..opq"
 }
 
 // follow resolves name in root as a chrooted process would; what is missing is taken as it is spelt.
@@ -155,7 +160,7 @@ func follow(root, name string) (string, error) {
 func addOne(root string, e Entry, times map[string]time.Time) error {
 	h := &e.Header
 	dir, base := splitName(h.Name)
-	if strings.HasPrefix(base, ".wh.") || h.Typeflag == tar.TypeXGlobalHeader {
+	if strings.HasPrefix(base, ".wh.") || isAufs(h.Name) || h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
 	parent, err := follow(root, dir)

@@ -1,0 +1,149 @@
+package layer_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
+	lt "github.com/lrun-dev/lrun/layer/layertest"
+)
+
+// chains is how many random chains TestMergedView tries; LRUN_TEST_CHAINS sets another number.
+const chains = 150
+
+// TestMergedView: whatever a chain of layers holds, unpacked out of order, settled and mounted by the kernel it is
+// the same tree as unpacked in order, and both are the tree of the oracle.
+func TestMergedView(t *testing.T) {
+	testutil.RequireRoot(t)
+	n, first := chains, uint64(1)
+	if s := os.Getenv("LRUN_TEST_CHAINS"); s != "" {
+		n, _ = strconv.Atoi(s)
+	}
+	if s := os.Getenv("LRUN_TEST_SEED"); s != "" {
+		first, _ = strconv.ParseUint(s, 10, 64)
+	}
+	for i := range uint64(n) {
+		seed := first + i
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { mergedView(t, seed) })
+	}
+}
+
+func mergedView(t *testing.T, seed uint64) (skipped int) {
+	g := generator{rand: rand.New(rand.NewPCG(seed, 7))}
+	var tars [][]byte
+	var said string
+	below := tempDir(t)
+	for len(tars) < 2+g.rand.IntN(3) {
+		entries := g.layer()
+		next := append(slices.Clip(tars), lt.Tar(entries...))
+		want := tempDir(t)
+		if lt.Apply(want, next...) != nil || ambiguous(below, entries) || refused(t, next) {
+			skipped++
+			continue
+		}
+		said += fmt.Sprintf("layer %d: %v\n", len(tars), entries)
+		tars, below = next, want
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(said)
+		}
+	})
+	sameAsOracle(t, tars...)
+	return skipped
+}
+
+// refused reports that a chain cannot be unpacked. The oracle, which removes before it adds, may be able to.
+func refused(t *testing.T, tars [][]byte) bool {
+	t.Helper()
+	_, err := inOrder(t, tars...)
+	if err == nil {
+		_, err = outOfOrder(t, tars...)
+	}
+	if err != nil && !errors.Is(err, errdefs.ErrInvalidArgument) {
+		t.Errorf("refused for no reason of the layer: %v", err)
+	}
+	return err != nil
+}
+
+// ambiguous reports that a layer goes through a name that is a link below, and makes or removes that name, too. The
+// ways then differ in what they do first. (That a removal comes after what it must not follow is tested by name.)
+func ambiguous(below string, entries []lt.Entry) bool {
+	for i, e := range entries {
+		dir, base := path.Split(path.Clean(e.Header.Name))
+		hidden, removes := strings.CutPrefix(base, ".wh.")
+		name := path.Join(dir, hidden)
+		if base == ".wh..wh..opq" {
+			name = path.Clean(dir)
+		}
+		for j, other := range entries {
+			through := path.Clean(other.Header.Name)
+			for p := path.Dir(through); p != "."; p = path.Dir(p) {
+				touched := p == name || base == ".wh..wh..opq" && (name == "." || strings.HasPrefix(p, name+"/"))
+				fi, err := os.Lstat(path.Join(below, p))
+				if touched && (j < i || removes || strings.Contains(through, ".wh.")) && i != j &&
+					err == nil && fi.Mode().Type() == os.ModeSymlink {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// generator makes layers out of few names, so that they meet.
+type generator struct{ rand *rand.Rand }
+
+func (g *generator) pick(s ...string) string { return s[g.rand.IntN(len(s))] }
+
+func (g *generator) name() string {
+	name := g.pick("a", "b", "c", "d")
+	for g.rand.IntN(5) < 3 {
+		name = path.Join(name, g.pick("a", "b", "c", "d"))
+	}
+	return name
+}
+
+func (g *generator) options() []lt.Option {
+	o := []lt.Option{lt.Mode(int64(g.rand.IntN(0o10000))), lt.Owner(g.rand.IntN(3), g.rand.IntN(3))}
+	if g.rand.IntN(4) == 0 {
+		o = append(o, lt.Xattr("user."+g.pick("x", "y"), g.pick("1", "2")))
+	}
+	return o
+}
+
+func (g *generator) layer() []lt.Entry {
+	var entries []lt.Entry
+	for range 1 + g.rand.IntN(8) {
+		entries = append(entries, g.entry())
+	}
+	return entries
+}
+
+func (g *generator) entry() lt.Entry {
+	name := g.name()
+	switch k := g.rand.IntN(20); {
+	case k < 6:
+		return lt.Dir(name, g.options()...)
+	case k < 11:
+		return lt.File(name, strconv.Itoa(g.rand.IntN(1000)), g.options()...)
+	case k < 13:
+		return lt.Symlink(name, g.pick("", "/", "../")+g.name())
+	case k < 15:
+		return lt.Link(name, g.name())
+	case k < 18:
+		return lt.Whiteout(name)
+	case k < 19:
+		return lt.Opaque(g.pick("", name, name, name))
+	}
+	return lt.Fifo(name, lt.Mode(int64(g.rand.IntN(0o1000))))
+}
