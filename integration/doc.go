@@ -1,0 +1,2 @@
+// Package integration holds the black-box tests: scripts in testdata that use the built binary as root.
+package integration

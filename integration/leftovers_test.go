@@ -1,0 +1,156 @@
+package integration
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
+)
+
+// leakPatience is how long something may stay behind, for the kernel and other scripts are at work.
+const leakPatience = 4 * time.Second
+
+// kept is the key of the hashes that keep took.
+type kept struct{}
+
+// keepCommand takes the hash of each directory that the patterns name: keep PATTERN…
+func keepCommand(ts *testscript.TestScript, neg bool, args []string) {
+	hashes := ts.Value(kept{}).(map[string]string)
+	clear(hashes)
+	for _, dir := range directories(ts, args) {
+		hashes[dir] = testutil.TreeHash(ts.Value(testing.TB(nil)).(testing.TB), dir)
+	}
+	if neg || len(hashes) == 0 {
+		ts.Fatalf("no directory to keep")
+	}
+}
+
+// sameCommand fails unless each directory that keep took has the same hash.
+func sameCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: same")
+	}
+	for dir, before := range ts.Value(kept{}).(map[string]string) {
+		if testutil.TreeHash(ts.Value(testing.TB(nil)).(testing.TB), dir) != before {
+			ts.Fatalf("%s has changed", dir)
+		}
+	}
+}
+
+func directories(ts *testscript.TestScript, patterns []string) []string {
+	var dirs []string
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(ts.MkAbs(pattern))
+		ts.Check(err)
+		dirs = append(dirs, found...)
+	}
+	return dirs
+}
+
+// leakCommand fails when something of the script's containers is left: a mount in any mount
+// namespace, a process, an empty cgroup, a file in the state directory or a container's directory.
+func leakCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: leakcheck")
+	}
+	work := ts.Getenv("WORK")
+	found := leaks(work)
+	for end := time.Now().Add(leakPatience); len(found) > 0 && time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
+		next := leaks(work)
+		// What belongs to another script comes and goes; what stays is a leak.
+		found = slices.DeleteFunc(found, func(s string) bool { return !slices.Contains(next, s) })
+	}
+	if len(found) > 0 {
+		ts.Fatalf("left behind:\n%s", strings.Join(found, "\n"))
+	}
+}
+
+// leaks describes what is there now of the containers of a script, and all empty cgroups of lrun.
+func leaks(work string) []string {
+	var found []string
+	for _, pid := range processesOf(work) {
+		cmdline, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil {
+			found = append(found, fmt.Sprintf("process %d: %s", pid, bytes.ReplaceAll(cmdline, []byte{0}, []byte{' '})))
+		}
+	}
+	infos, _ := filepath.Glob("/proc/[0-9]*/mountinfo") // the pattern is good
+	for _, info := range infos {
+		content, err := os.ReadFile(info)
+		if err == nil && bytes.Contains(content, []byte(work+"/")) {
+			found = append(found, "mount in "+info)
+		}
+	}
+	found = append(found, emptyCgroups()...)
+	for _, pattern := range []string{"state/containers/*", "root/containers/*", "root/names/*", "root/volumes/*", "root/staging/*", "root/ingest/*", "root/snapshots/*/staging/*"} {
+		files, _ := filepath.Glob(filepath.Join(work, pattern)) // the pattern is good
+		found = append(found, files...)
+	}
+	return found
+}
+
+// emptyCgroups lists the cgroups of containers in which no process is.
+func emptyCgroups() []string {
+	var found []string
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error { // what vanishes is no leak
+		if err == nil && d.IsDir() && strings.Contains(filepath.Dir(path), "lrun") {
+			if procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs")); err == nil && len(procs) == 0 {
+				found = append(found, "cgroup "+path)
+			}
+		}
+		return nil
+	})
+	return found
+}
+
+// processesOf lists the processes that the script started, by its work directory in their environment.
+func processesOf(work string) []int {
+	var pids []int
+	environs, _ := filepath.Glob("/proc/[0-9]*/environ") // the pattern is good
+	for _, environ := range environs {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(environ)))
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		content, err := os.ReadFile(environ)
+		if err == nil && slices.ContainsFunc(bytes.Split(content, []byte{0}), func(v []byte) bool { return string(v) == "LRUN_ROOT="+work+"/root" }) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// detachBelow unmounts everything that is mounted at dir or below, deepest first.
+func detachBelow(dir string) error {
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	var points []string
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	for line := range strings.Lines(string(info)) {
+		if fields := strings.Fields(line); len(fields) > 4 {
+			if point := unescape.Replace(fields[4]); point == dir || strings.HasPrefix(point, dir+"/") {
+				points = append(points, point)
+			}
+		}
+	}
+	var errs []error
+	for _, point := range slices.Backward(points) {
+		errs = append(errs, unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW))
+	}
+	return errors.Join(errs...)
+}

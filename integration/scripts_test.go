@@ -1,0 +1,176 @@
+package integration
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
+)
+
+// Limits of a single command and of all scripts together, in seconds and as a duration.
+const (
+	commandLimit = 90
+	suiteLimit   = 8 * time.Minute
+)
+
+// TestScripts runs every script of testdata with a root and a state directory of its own. Besides
+// testscript's own commands there are those of commands; $IMAGES is a directory of archives. The
+// condition driver:NAME holds for the driver under test.
+func TestScripts(t *testing.T) {
+	testutil.RequireRoot(t)
+	driver := cmp.Or(os.Getenv(driverEnv), "overlayfs")
+	work := os.Getenv(workEnv)
+	testscript.Run(t, testscript.Params{
+		Dir:                "testdata",
+		WorkdirRoot:        filepath.Join(work, "w"),
+		Deadline:           time.Now().Add(suiteLimit),
+		RequireUniqueNames: true,
+		Cmds:               commands(),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("LRUN_ROOT", filepath.Join(env.WorkDir, "root"))
+			env.Setenv("LRUN_STATE", filepath.Join(env.WorkDir, "state"))
+			env.Setenv("LRUN_DRIVER", driver)
+			env.Setenv("IMAGES", filepath.Join(work, "images"))
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LC_ALL", "C.UTF-8")
+			env.Values[kept{}] = map[string]string{}
+			env.Values[testing.TB(nil)] = env.T().(testing.TB)
+			env.Defer(func() {
+				if err := takeAway(env.WorkDir); err != nil {
+					env.T().Log(err)
+				}
+			})
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if name, ok := strings.CutPrefix(cond, "driver:"); ok {
+				return name == driver, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
+	})
+}
+
+// takeAway ends what a script left running and removes its directory.
+func takeAway(work string) error {
+	for _, pid := range processesOf(work) {
+		if p, err := os.FindProcess(pid); err == nil {
+			_ = p.Kill() // it may be gone
+		}
+	}
+	err := detachBelow(work)
+	if os.Getenv("LRUN_TEST_KEEP") == "" {
+		err = errors.Join(err, os.RemoveAll(work))
+	}
+	return err
+}
+
+// commands are those that scripts have besides testscript's own.
+func commands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"lrun":      lrunCommand,
+		"sh":        shCommand,
+		"code":      codeCommand,
+		"mkimage":   mkimageCommand,
+		"keep":      keepCommand,
+		"same":      sameCommand,
+		"leakcheck": leakCommand,
+		"waitfor":   waitCommand,
+		"lines":     linesCommand,
+	}
+}
+
+// lrunCommand runs lrun, which must succeed, or with ! must fail: lrun ARGUMENT…
+func lrunCommand(ts *testscript.TestScript, neg bool, args []string) {
+	demand(ts, neg, append([]string{"lrun"}, args...))
+}
+
+// shCommand runs a bash script, which must succeed, or with ! must fail: sh 'SCRIPT'
+func shCommand(ts *testscript.TestScript, neg bool, args []string) {
+	demand(ts, neg, append([]string{"sh"}, args...))
+}
+
+// codeCommand runs a command that must end with the exit code: code N COMMAND ARGUMENT…
+func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code N COMMAND ARGUMENT…")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	if got := run(ts, args[1:]); got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+func demand(ts *testscript.TestScript, neg bool, args []string) {
+	code := run(ts, args)
+	if neg == (code == 0) {
+		ts.Fatalf("exit code %d", code)
+	}
+}
+
+// run returns the exit code of a command; one that takes too long fails the script.
+func run(ts *testscript.TestScript, args []string) int {
+	if args[0] == "sh" {
+		args = append([]string{"bash", "-euo", "pipefail", "-c"}, args[1:]...)
+	}
+	limited := append([]string{"--foreground", "-k", "10", strconv.Itoa(commandLimit)}, args...)
+	err := ts.Exec("timeout", limited...)
+	exit := (*exec.ExitError)(nil)
+	switch {
+	case err == nil:
+		return 0
+	case !errors.As(err, &exit):
+		ts.Fatalf("%v", err)
+	case exit.ExitCode() == 124:
+		ts.Fatalf("it ran for more than %d seconds", commandLimit)
+	}
+	return exit.ExitCode()
+}
+
+// waitCommand waits until a bash condition holds: waitfor 'CONDITION'
+func waitCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitfor 'CONDITION'")
+	}
+	if code := run(ts, []string{"sh", "for i in {1..600}; do if " + args[0] + "; then exit 0; fi; sleep 0.05; done 2>/dev/null; exit 1"}); code != 0 {
+		ts.Fatalf("it never came true")
+	}
+}
+
+// linesCommand compares all lines of a file, or stdout or stderr, with patterns of path.Match in
+// their order, where * matches slashes too: lines FILE PATTERN…
+func linesCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: lines FILE PATTERN…")
+	}
+	text := strings.TrimSuffix(ts.ReadFile(args[0]), "\n")
+	got := strings.Split(text, "\n")
+	if text == "" {
+		got = nil
+	}
+	slash := strings.NewReplacer("/", "\x01", "[", `\[`)
+	for i, pattern := range args[1:] {
+		if i >= len(got) {
+			ts.Fatalf("%d lines, want %d", len(got), len(args)-1)
+		}
+		ok, err := filepath.Match(slash.Replace(pattern), strings.ReplaceAll(got[i], "/", "\x01"))
+		ts.Check(err)
+		if !ok {
+			ts.Fatalf("line %d is %q, want %q", i+1, got[i], pattern)
+		}
+	}
+	if len(got) != len(args)-1 {
+		ts.Fatalf("%d lines, want %d", len(got), len(args)-1)
+	}
+}
