@@ -1,30 +1,27 @@
 package runtime
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"strconv"
+
+	"golang.org/x/sys/unix"
 )
 
-// boundingSet reads which capabilities this process may pass on: the bounding set that it was given,
-// and of those what it has itself.
+// boundingSet asks which capabilities this process may pass on: of its bounding set those that it has
+// itself.
 func boundingSet() (uint64, error) {
-	b, err := os.ReadFile("/proc/thread-self/status")
-	if err != nil {
-		return 0, err
+	var data [2]unix.CapUserData
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return 0, fmt.Errorf("read capabilities: %w", err)
 	}
-	mask := ^uint64(0)
-	for _, key := range [...]string{"CapPrm:\t", "CapBnd:\t"} {
-		_, rest, found := bytes.Cut(b, []byte(key))
-		if !found || len(rest) < 16 {
-			return 0, fmt.Errorf("read capabilities: no line %q in /proc/thread-self/status", key)
-		}
-		bits, err := strconv.ParseUint(string(rest[:16]), 16, 64)
+	permitted := uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted)
+	var mask uint64
+	for capability := range unix.CAP_LAST_CAP + 1 {
+		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(capability), 0, 0, 0)
 		if err != nil {
-			return 0, fmt.Errorf("read capabilities: %w", err)
+			break // a kernel that does not know this one, nor those after it
 		}
-		mask &= bits
+		mask |= uint64(has) << capability
 	}
-	return mask, nil
+	return mask & permitted, nil
 }

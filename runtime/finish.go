@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
-	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
 )
 
@@ -34,11 +33,11 @@ func (a *Active) Finish(ctx context.Context, code int) error {
 
 // Kill sends SIGKILL to every process of the container's cgroup, however fast it forks.
 func (s *Store) Kill(id string) error {
-	hierarchy, err := cgroup.Detect()
+	hierarchy, err := s.cgroups()
 	if err != nil {
 		return err
 	}
-	group, err := hierarchy.Open("/lrun/" + id)
+	group, err := hierarchy.Open(cgroupPath(id))
 	if err != nil {
 		return err
 	}
@@ -95,11 +94,11 @@ func (s *Store) Delete(ctx context.Context, id string, release func(context.Cont
 }
 
 func (s *Store) removeCgroup(id string) error {
-	hierarchy, err := cgroup.Detect()
+	hierarchy, err := s.cgroups()
 	if err != nil {
 		return err
 	}
-	group, err := hierarchy.Open("/lrun/" + id)
+	group, err := hierarchy.Open(cgroupPath(id))
 	if err != nil {
 		return err
 	}

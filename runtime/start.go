@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,29 +30,64 @@ type Network interface {
 
 // StartOptions are what a start needs beside the record.
 type StartOptions struct {
-	Root    *os.File // the detached mount of the container's root; Start leaves it open
-	Network Network  // nil: nothing to attach
-	// DieWithParent ties the container's life to the calling thread, which must be locked.
+	Root    *os.File      // the detached mount of the container's root; Start leaves it open
+	Network Network       // nil: nothing to attach
+	Size    *unix.Winsize // of the container's terminal, if it has one; nil: the kernel's default
+	// DieWithParent ends the container when this process ends.
 	DieWithParent bool
-	Size          *unix.Winsize // of the container's terminal, if it has one; nil: the kernel's default
+}
+
+// Pending is a container whose first process is being made and waits. It ends up in Start or must be
+// abandoned.
+type Pending struct {
+	store     *Store
+	c         Container
+	hierarchy *cgroup.Hierarchy
+	group     *cgroup.Group
+	child     *launch.Child // nil: an external runtime makes the process
 }
 
 // Active is a running container, in the hands of the process that started it.
 type Active struct {
 	*launch.Process
+	*Pending
 
-	store   *Store
-	claim   *Claim
-	c       Container
-	group   *cgroup.Group
 	network Network
 	started State
 }
 
-// Start runs the program of c, whose claim the caller holds until the container has finished. On an
+// Begin makes the cgroup of c, whose claim the caller holds until the container has finished, and
+// begins to make its first process. It needs neither a record nor a root, which can be made meanwhile.
+func (s *Store) Begin(c Container) (*Pending, error) {
+	p := &Pending{store: s, c: c}
+	var err error
+	if p.hierarchy, err = s.cgroups(); err != nil {
+		return nil, err
+	}
+	if p.group, err = p.hierarchy.Create(cgroupPath(c.ID), spec.Resources(c.Settings)); err != nil {
+		return nil, err
+	}
+	if c.Runtime == "" {
+		p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy)), p.group)
+	}
+	trace.Step("cgroup made")
+	return p, nil
+}
+
+// Abandon takes back what Begin has made.
+func (p *Pending) Abandon() error {
+	var err error
+	if p.child != nil {
+		err = p.child.Abandon()
+	}
+	return errors.Join(err, p.group.Kill(), p.group.Remove())
+}
+
+// Start runs the program of c, which is the container that Begin was given, complete by now. On an
 // error nothing runs and nothing is left but the record, which then says why.
-func (s *Store) Start(ctx context.Context, claim *Claim, c Container, o StartOptions) (*Active, error) {
-	a := &Active{store: s, claim: claim, c: c, network: o.Network}
+func (p *Pending) Start(ctx context.Context, c Container, o StartOptions) (*Active, error) {
+	p.c = c
+	a := &Active{Pending: p, network: o.Network}
 	err := a.start(ctx, o)
 	if err == nil {
 		err = a.record()
@@ -60,7 +96,7 @@ func (s *Store) Start(ctx context.Context, claim *Claim, c Container, o StartOpt
 		err = errors.Join(err, a.undo(ctx))
 		failed := State{Status: Exited, ExitCode: exitCode(err), FinishedAt: time.Now().UTC(), Error: err.Error()}
 		if !c.Remove {
-			err = errors.Join(err, s.writeState(c.ID, failed, atomicfile.Volatile))
+			err = errors.Join(err, p.store.writeState(c.ID, failed, atomicfile.Volatile))
 		}
 		return nil, err
 	}
@@ -68,8 +104,7 @@ func (s *Store) Start(ctx context.Context, claim *Claim, c Container, o StartOpt
 }
 
 func exitCode(err error) int {
-	var failed *launch.ExecError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*launch.ExecError](err); ok {
 		return failed.ExitCode()
 	}
 	return 125
@@ -80,19 +115,11 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	if err != nil {
 		return err
 	}
-	hierarchy, err := cgroup.Detect()
-	if err != nil {
-		return err
-	}
-	config, err := a.configuration(identity, hierarchy)
+	config, err := a.configuration(identity)
 	if err != nil {
 		return err
 	}
 	trace.Step("configuration made")
-	if a.group, err = hierarchy.Create(config.Linux.CgroupsPath, config.Linux.Resources); err != nil {
-		return err
-	}
-	trace.Step("cgroup made")
 	request := launch.Request{
 		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID), Group: a.group,
 		Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
@@ -103,19 +130,19 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	if o.Network != nil {
 		request.Network = func(pid int) error { return o.Network.Attach(ctx, a.c.ID, pid) }
 	}
-	if a.c.Runtime != "" {
-		trace.Step("filter compiled")
-	a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
+	if a.child == nil {
+		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
 		return err
 	}
 	if request.Filter, err = filter(config.Linux.Seccomp); err != nil {
 		return err
 	}
-	a.Process, err = launch.Start(ctx, request)
+	trace.Step("filter compiled")
+	a.Process, err = launch.Start(ctx, a.child, request)
 	return err
 }
 
-func (a *Active) configuration(identity spec.Identity, hierarchy *cgroup.Hierarchy) (*specs.Spec, error) {
+func (a *Active) configuration(identity spec.Identity) (*specs.Spec, error) {
 	settings := a.c.Settings
 	settings.Mounts = append(a.store.fileMounts(a.c), settings.Mounts...)
 	bounding, err := boundingSet()
@@ -123,7 +150,7 @@ func (a *Active) configuration(identity spec.Identity, hierarchy *cgroup.Hierarc
 		return nil, err
 	}
 	facts := spec.Facts{
-		Identity: identity, Bounding: bounding, CgroupPath: "/lrun/" + a.c.ID, CgroupV2: onlyV2(hierarchy),
+		Identity: identity, Bounding: bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
 		Devices: spec.DefaultDevices(),
 	}
 	if settings.Privileged {
@@ -143,6 +170,8 @@ func (a *Active) configuration(identity spec.Identity, hierarchy *cgroup.Hierarc
 	config.Linux.Seccomp, err = seccomp.Default(config.Process.Capabilities.Bounding)
 	return config, err
 }
+
+func cgroupPath(id string) string { return "/lrun/" + id }
 
 func onlyV2(h *cgroup.Hierarchy) bool {
 	for _, m := range h.Mounts() {
@@ -167,7 +196,7 @@ func filter(profile *specs.LinuxSeccomp) ([]byte, error) {
 // record writes that the container runs. A container that is removed at its end needs no durable record.
 func (a *Active) record() error {
 	start, _, err := processStart(a.Pid)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // it may have ended already
 		return err
 	}
 	boot, err := bootID()
@@ -180,12 +209,9 @@ func (a *Active) record() error {
 
 // undo takes back what a failed start has made.
 func (a *Active) undo(ctx context.Context) error {
-	var errs []error
-	if a.group != nil {
-		errs = append(errs, a.group.Kill())
-	}
+	errs := []error{a.Abandon()}
 	if a.Process != nil {
-		_, err := a.Process.Wait()
+		_, err := a.Wait()
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, a.release(ctx))...)
@@ -197,8 +223,5 @@ func (a *Active) release(ctx context.Context) error {
 	if a.network != nil {
 		errs = append(errs, a.network.Detach(ctx, a.c.ID))
 	}
-	if a.group != nil {
-		errs = append(errs, a.group.Remove())
-	}
-	return errors.Join(append(errs, a.store.removeRunDir(a.c))...)
+	return errors.Join(append(errs, a.group.Remove(), a.store.removeRunDir(a.c))...)
 }

@@ -9,21 +9,27 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/runtime/cgroup"
 )
 
 // Store is the containers of one root directory. Any number of processes may use it at once.
 type Store struct {
 	root  string // containers/, names/, staging/
 	state string // what a reboot takes: active/, containers/
+
+	cgroups func() (*cgroup.Hierarchy, error) // detected at most once
 }
 
 // Open returns the store of root (durable) and state (gone at reboot); its directories are made when
 // something is written.
-func Open(root, state string) *Store { return &Store{root: root, state: state} }
+func Open(root, state string) *Store {
+	return &Store{root: root, state: state, cgroups: sync.OnceValues(cgroup.Detect)}
+}
 
 // Dir is the directory of the container id: config.json, state.json and the files bound into it.
 func (s *Store) Dir(id string) string { return filepath.Join(s.root, "containers", id) }
@@ -43,9 +49,9 @@ func NewID() string {
 // Create records c under the claim of its id: its name is taken, its directory and config.json are
 // written, durably unless c.Remove. A taken name is errdefs.ErrAlreadyExists.
 func (s *Store) Create(claim *Claim, c Container) error {
-	sync := atomicfile.Durable
+	durability := atomicfile.Durable
 	if c.Remove {
-		sync = atomicfile.Volatile
+		durability = atomicfile.Volatile
 	}
 	dir := s.Dir(claim.ID)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -57,10 +63,10 @@ func (s *Store) Create(claim *Claim, c Container) error {
 	if err := s.writeFiles(c); err != nil {
 		return err
 	}
-	if err := atomicfile.WriteJSON(filepath.Join(dir, "config.json"), c, 0o600, sync); err != nil {
+	if err := atomicfile.WriteJSON(filepath.Join(dir, "config.json"), c, 0o600, durability); err != nil {
 		return err
 	}
-	if sync == atomicfile.Durable {
+	if durability == atomicfile.Durable {
 		return atomicfile.SyncDir(filepath.Dir(dir))
 	}
 	return nil

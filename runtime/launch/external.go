@@ -39,14 +39,13 @@ func StartExternal(ctx context.Context, r Request, runtime, id, state string) (p
 	if err != nil {
 		return nil, errors.Join(err, streams.closeHostEnds(), DeleteExternal(runtime, id, state, r.AttachAt))
 	}
-	process, err := os.FindProcess(pid)
+	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("open process %d: %w", pid, err), streams.closeHostEnds())
 	}
-	return &Process{
-		Pid: pid, process: process,
-		Console: streams.console, Stdin: streams.stdin, Stdout: streams.stdout, Stderr: streams.stderr,
-	}, nil
+	process := newProcess(pid, pidfd)
+	go process.reap()
+	return streams.process(process), nil
 }
 
 type bundle struct {

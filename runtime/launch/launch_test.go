@@ -1,13 +1,14 @@
 package launch_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,11 +62,9 @@ func config(t testing.TB, s spec.Settings) *specs.Spec {
 
 func run(t testing.TB, r launch.Request, stdin string) (stdout, stderr string, code int, err error) {
 	t.Helper()
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	r.AttachAt = t.TempDir()
 	r.Interactive = stdin != ""
-	p, err := launch.Start(context.Background(), r)
+	p, err := launch.Start(context.Background(), launch.Spawn(r.Spec.Linux.Namespaces, r.Group), r)
 	if err != nil {
 		return "", "", -1, err
 	}
@@ -147,15 +146,14 @@ func TestStartSaysWhyTheProgramDidNotStart(t *testing.T) {
 func TestTerminal(t *testing.T) {
 	testutil.RequireRoot(t)
 	_, root := busyboxRoot(t)
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	p, err := launch.Start(context.Background(), launch.Request{
-		Root: root, AttachAt: t.TempDir(), Interactive: true, DieWithParent: true, Size: &unix.Winsize{Row: 40, Col: 100},
+	r := launch.Request{
+		Root: root, AttachAt: t.TempDir(), Interactive: true, Size: &unix.Winsize{Row: 40, Col: 100},
 		Spec: config(t, spec.Settings{
 			Args: []string{"sh", "-c", "tty; stty size; echo console >/dev/console; read line; echo got $line; exit 4"},
 			Env:  []string{"PATH=/bin"}, Terminal: true,
 		}),
-	})
+	}
+	p, err := launch.Start(context.Background(), launch.Spawn(r.Spec.Linux.Namespaces, nil), r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,27 +172,67 @@ func TestTerminal(t *testing.T) {
 	}
 }
 
-func TestContainerDiesWithTheThreadThatStartedIt(t *testing.T) {
+func TestContainerDiesWithTheProcessThatStartedIt(t *testing.T) {
 	testutil.RequireRoot(t)
-	_, root := busyboxRoot(t)
-	at := t.TempDir()
-	started := make(chan *launch.Process)
-	go func() {
-		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-		p, err := launch.Start(context.Background(), launch.Request{
-			Root: root, AttachAt: at, DieWithParent: true,
-			Spec: config(t, spec.Settings{Args: []string{"sleep", "60"}, Env: []string{"PATH=/bin"}}),
-		})
-		if err != nil {
-			t.Error(err)
-		}
-		started <- p
-	}()
-	p := <-started
-	if p == nil {
+	if dir := os.Getenv("LAUNCH_TEST_ROOT"); dir != "" {
+		startAndWait(t, dir)
 		return
 	}
-	if code, err := p.Wait(); code != 128+9 || err != nil {
-		t.Errorf("code %d, %v; want 137", code, err)
+	dir, _ := busyboxRoot(t)
+	parent := exec.Command(os.Args[0], "-test.run=^TestContainerDiesWithTheProcessThatStartedIt$")
+	parent.Env = append(os.Environ(), "LAUNCH_TEST_ROOT="+dir, "LAUNCH_TEST_AT="+t.TempDir())
+	out, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := parent.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = parent.Wait() // it was killed
+	poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	if n, err := unix.Poll(poll, 10_000); n != 1 || err != nil {
+		t.Errorf("the container outlived lrun by 10 s: %d, %v", n, err)
+		_ = unix.Kill(pid, unix.SIGKILL)
+	}
+}
+
+// startAndWait starts a container that runs for a minute, prints its pid and waits.
+func startAndWait(t *testing.T, dir string) {
+	r := launch.Request{
+		Root: reopen(t, dir), AttachAt: os.Getenv("LAUNCH_TEST_AT"), DieWithParent: true,
+		Spec: config(t, spec.Settings{Args: []string{"sleep", "60"}, Env: []string{"PATH=/bin"}}),
+	}
+	p, err := launch.Start(context.Background(), launch.Spawn(r.Spec.Linux.Namespaces, nil), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stdout.WriteString(strconv.Itoa(p.Pid) + "\n")
+	p.Wait()
+}
+
+func TestAbandonedChildLeavesNothing(t *testing.T) {
+	testutil.RequireRoot(t)
+	child := launch.Spawn(config(t, spec.Settings{Args: []string{"true"}}).Linux.Namespaces, nil)
+	for range 2 {
+		if err := child.Abandon(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testutil.LeakCheck(t)
 }

@@ -88,6 +88,12 @@ func (s *streams) plan(p *planner) {
 	}
 }
 
+// process gives p the host's ends.
+func (s *streams) process(p *Process) *Process {
+	p.Console, p.Stdin, p.Stdout, p.Stderr = s.console, s.stdin, s.stdout, s.stderr
+	return p
+}
+
 func (s *streams) closeContainerEnds() error {
 	return closeAll(s.terminal, s.container[0], s.container[1], s.container[2])
 }

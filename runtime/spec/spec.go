@@ -80,8 +80,8 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 		Annotations: maps.Clone(s.Annotations),
 		Linux: &specs.Linux{
 			CgroupsPath:       f.CgroupPath,
-			Namespaces:        namespaces(s, f),
-			Resources:         resources(s),
+			Namespaces:        Namespaces(s, f.CgroupV2),
+			Resources:         Resources(s),
 			RootfsPropagation: "private",
 			Devices:           f.Devices,
 		},
@@ -121,20 +121,22 @@ func process(s Settings, f Facts, kept []string) *specs.Process {
 	return p
 }
 
-func namespaces(s Settings, f Facts) []specs.LinuxNamespace {
+// Namespaces are those that the container gets of its own. cgroupV2 says that there is no v1 hierarchy.
+func Namespaces(s Settings, cgroupV2 bool) []specs.LinuxNamespace {
 	list := []specs.LinuxNamespace{
 		{Type: specs.MountNamespace}, {Type: specs.UTSNamespace}, {Type: specs.PIDNamespace}, {Type: specs.IPCNamespace},
 	}
 	if !s.HostNetwork {
 		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace})
 	}
-	if f.CgroupV2 && !s.Privileged {
+	if cgroupV2 && !s.Privileged {
 		list = append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	return list
 }
 
-func resources(s Settings) *specs.LinuxResources {
+// Resources are the limits of the container's cgroup.
+func Resources(s Settings) *specs.LinuxResources {
 	r := &specs.LinuxResources{Devices: deviceRules(s.Privileged)}
 	if s.Limits.Memory > 0 {
 		// Docker's default: as much swap again as memory.

@@ -20,8 +20,11 @@ func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []str
 	if err != nil {
 		return err
 	}
-	c, claim, err := makeContainer(ctx, e, o, im, args)
+	c, claim, err := newContainer(e, o, im, args)
 	if err != nil {
+		return err
+	}
+	if err := fill(ctx, e, o, &c, im, claim); err != nil {
 		return err
 	}
 	outcome, err := hashLowers(ctx, e, im)
@@ -34,7 +37,11 @@ func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []str
 	if !c.Remove {
 		outcome.Container = c.Name
 	}
-	if err := runToEnd(ctx, e, c, claim, signals); err != nil || len(args) > 1 {
+	pending, err := containers(e).Begin(c)
+	if err != nil {
+		return errors.Join(err, claim.Close())
+	}
+	if err := runToEnd(ctx, e, c, claim, pending, signals); err != nil || len(args) > 1 {
 		return err
 	}
 	for i := range outcome.Lowers {

@@ -84,4 +84,4 @@ func (u Use) Count(context.Context) (map[string]int, error) {
 	return counts, nil
 }
 
-func containers(e *env.Env) *runtime.Store { return runtime.Open(e.Root(), e.State()) }
+func containers(e *env.Env) *runtime.Store { return e.Runtime() }

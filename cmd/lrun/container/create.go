@@ -40,8 +40,11 @@ func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []stri
 	if err != nil {
 		return err
 	}
-	c, claim, err := makeContainer(ctx, e, o, im, args)
+	c, claim, err := newContainer(e, o, im, args)
 	if err != nil {
+		return err
+	}
+	if err := fill(ctx, e, o, &c, im, claim); err != nil {
 		return err
 	}
 	if err := claim.Close(); err != nil {
@@ -67,9 +70,9 @@ func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error
 	return images.Load(ctx, rec)
 }
 
-// makeContainer makes a container with its root, its volumes and its record. The claim is the caller's.
-// If anything fails, all of it is taken back.
-func makeContainer(ctx context.Context, e *env.Env, o *settings.Options, im image.Image, args []string) (runtime.Container, *runtime.Claim, error) {
+// newContainer describes a container and takes the claim of its id, which is the caller's. Nothing else is made
+// but the file of --cidfile.
+func newContainer(e *env.Env, o *settings.Options, im image.Image, args []string) (runtime.Container, *runtime.Claim, error) {
 	c, err := settings.Describe(o, im, args)
 	if err != nil {
 		return c, nil, err
@@ -82,20 +85,24 @@ func makeContainer(ctx context.Context, e *env.Env, o *settings.Options, im imag
 		return c, nil, err
 	}
 	claim, err := store.Claim(c.ID)
-	if err != nil {
-		return c, nil, err
-	}
-	if err := fill(ctx, e, &c, im, claim); err != nil {
-		errs := []error{err, store.Delete(context.WithoutCancel(ctx), c.ID, releaser(e)), claim.Close()}
-		if o.IDFile != "" {
-			errs = append(errs, os.Remove(o.IDFile))
-		}
-		return c, nil, errors.Join(errs...)
-	}
-	return c, claim, nil
+	return c, claim, err
 }
 
-func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image, claim *runtime.Claim) error {
+// fill makes the container's root, its volumes and its record. If anything fails, all of it is taken back, and the
+// claim given up.
+func fill(ctx context.Context, e *env.Env, o *settings.Options, c *runtime.Container, im image.Image, claim *runtime.Claim) error {
+	err := fillParts(ctx, e, c, im, claim)
+	if err == nil {
+		return nil
+	}
+	errs := []error{err, containers(e).Delete(context.WithoutCancel(ctx), c.ID, releaser(e)), claim.Close()}
+	if o.IDFile != "" {
+		errs = append(errs, os.Remove(o.IDFile))
+	}
+	return errors.Join(errs...)
+}
+
+func fillParts(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image, claim *runtime.Claim) error {
 	roots, err := e.Rootfs()
 	if err != nil {
 		return err

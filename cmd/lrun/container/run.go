@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	goruntime "runtime"
 
 	"github.com/urfave/cli/v2"
 
@@ -40,9 +39,8 @@ program is not in the image, 126 when it cannot be executed, 125 when lrun faile
 // runRun resolves the image, prepares the root, makes the container, starts it, waits, and cleans up.
 func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
 	trace.Step("command line read")
-	signals := foreground.Catch(ctx)
+	ctx, signals := foreground.Catch(ctx)
 	defer signals.Stop()
-	ctx = signals.Context
 	if err := sweep(ctx, e); err != nil {
 		return err
 	}
@@ -55,15 +53,26 @@ func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string)
 		return err
 	}
 	trace.Step("image resolved")
-	c, claim, err := makeContainer(ctx, e, o, im, args)
+	c, claim, err := newContainer(e, o, im, args)
 	if err != nil {
 		return err
 	}
-	return runToEnd(ctx, e, c, claim, signals)
+	// The first process is made while the container is.
+	pending, err := containers(e).Begin(c)
+	if err != nil {
+		return errors.Join(err, claim.Close())
+	}
+	if err := fill(ctx, e, o, &c, im, claim); err != nil {
+		return errors.Join(err, pending.Abandon())
+	}
+	trace.Step("container made")
+	return runToEnd(ctx, e, c, claim, pending, signals)
 }
 
-// runToEnd runs a container that exists, and removes it after --rm. It closes the claim.
-func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.Claim, signals *foreground.Signals) (err error) {
+// runToEnd runs a container that is complete, and removes it after --rm. It closes the claim.
+func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.Claim, pending *runtime.Pending,
+	signals *foreground.Signals,
+) (err error) {
 	cleanup := context.WithoutCancel(ctx)
 	defer func() {
 		if c.Remove {
@@ -72,16 +81,12 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 		err = errors.Join(err, claim.Close())
 		trace.Step("removed")
 	}()
-	trace.Step("container made")
-	// The container dies with the thread that started it.
-	goruntime.LockOSThread()
-	defer goruntime.UnlockOSThread()
 	terminal, err := foreground.Open(e, c)
 	if err != nil {
-		return err
+		return errors.Join(err, pending.Abandon())
 	}
 	defer func() { err = errors.Join(err, terminal.Restore()) }()
-	a, err := start(ctx, e, c, claim, terminal)
+	a, err := start(ctx, e, c, pending, terminal)
 	if err != nil {
 		return exitWith(err)
 	}
@@ -104,18 +109,22 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 }
 
 // start mounts the container's root, held by a descriptor only, and starts its program.
-func start(ctx context.Context, e *env.Env, c runtime.Container, claim *runtime.Claim, terminal *foreground.Terminal) (*runtime.Active, error) {
+func start(ctx context.Context, e *env.Env, c runtime.Container, pending *runtime.Pending, terminal *foreground.Terminal) (*runtime.Active, error) {
+	root, err := openRoot(ctx, e, c)
+	if err != nil {
+		return nil, errors.Join(err, pending.Abandon())
+	}
+	trace.Step("root mounted")
+	a, err := pending.Start(ctx, c, runtime.StartOptions{Root: root, DieWithParent: true, Size: terminal.Size()})
+	return a, errors.Join(err, root.Close())
+}
+
+func openRoot(ctx context.Context, e *env.Env, c runtime.Container) (*os.File, error) {
 	mounts, err := mountsOf(ctx, e, c)
 	if err != nil {
 		return nil, err
 	}
-	root, err := mounts[0].Open()
-	if err != nil {
-		return nil, err
-	}
-	trace.Step("root mounted")
-	a, err := containers(e).Start(ctx, claim, c, runtime.StartOptions{Root: root, DieWithParent: true, Size: terminal.Size()})
-	return a, errors.Join(err, root.Close())
+	return mounts[0].Open()
 }
 
 func mountsOf(ctx context.Context, e *env.Env, c runtime.Container) ([]mount.Mount, error) {
@@ -128,8 +137,7 @@ func mountsOf(ctx context.Context, e *env.Env, c runtime.Container) ([]mount.Mou
 
 // exitWith gives an error of a start its exit code: 126 or 127 when only the program was at fault.
 func exitWith(err error) error {
-	var failed *launch.ExecError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*launch.ExecError](err); ok {
 		return command.Exit(failed.ExitCode(), err)
 	}
 	return command.Exit(125, err)

@@ -32,9 +32,9 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 	if !o.attach && !o.interactive {
 		return fmt.Errorf("start %s: containers run in the foreground; give -a: %w", name, errdefs.ErrNotImplemented)
 	}
-	signals := foreground.Catch(ctx)
+	ctx, signals := foreground.Catch(ctx)
 	defer signals.Stop()
-	if err := sweep(signals.Context, e); err != nil {
+	if err := sweep(ctx, e); err != nil {
 		return err
 	}
 	store := containers(e)
@@ -54,7 +54,11 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 		return errors.Join(err, claim.Close())
 	}
 	c.Interactive = c.Interactive && o.interactive
-	return runToEnd(signals.Context, e, c, claim, signals)
+	pending, err := store.Begin(c)
+	if err != nil {
+		return errors.Join(err, claim.Close())
+	}
+	return runToEnd(ctx, e, c, claim, pending, signals)
 }
 
 func running(name string) error {

@@ -20,9 +20,7 @@ const everySignal = 100 * time.Millisecond
 // Signals catches what is sent to lrun: before the container runs, SIGINT, SIGTERM, SIGHUP and SIGQUIT
 // stop the command; from then on every signal is the container's.
 type Signals struct {
-	// Context ends when lrun is to stop before the container runs.
-	Context context.Context
-
+	done   <-chan struct{} // of the context that Catch returns
 	cancel context.CancelFunc
 	caught chan os.Signal
 
@@ -31,13 +29,14 @@ type Signals struct {
 	later  *time.Timer
 }
 
-// Catch begins to catch signals, until Stop.
-func Catch(ctx context.Context) *Signals {
-	s := &Signals{caught: make(chan os.Signal, 64)}
-	s.Context, s.cancel = context.WithCancel(ctx)
+// Catch begins to catch signals, until Stop. The context that it returns ends when lrun is to stop before the
+// container runs.
+func Catch(ctx context.Context) (context.Context, *Signals) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Signals{caught: make(chan os.Signal, 64), done: ctx.Done(), cancel: cancel}
 	signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	go s.loop()
-	return s
+	return ctx, s
 }
 
 // Stop lets signals do again what they do to any process.
@@ -61,7 +60,7 @@ func (s *Signals) Forward(a *runtime.Active) {
 func (s *Signals) loop() {
 	for {
 		select {
-		case <-s.Context.Done():
+		case <-s.done:
 			return
 		case caught := <-s.caught:
 			s.deliver(caught)
@@ -74,6 +73,7 @@ func (s *Signals) deliver(caught os.Signal) {
 	switch number {
 	case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE, unix.SIGWINCH:
 		return // about lrun itself; the size of the terminal is followed elsewhere
+	default:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

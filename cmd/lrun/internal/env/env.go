@@ -24,6 +24,7 @@ import (
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -157,6 +158,7 @@ type opened struct {
 	pick      func() (Driver, error)
 	snapshots func() (*snapshot.Store, error)
 	rootfs    func() (*rootfs.Store, error)
+	runtime   func() *runtime.Store
 }
 
 func (e *Env) lazily() opened {
@@ -167,5 +169,6 @@ func (e *Env) lazily() opened {
 		pick:      sync.OnceValues(e.pickDriver),
 		snapshots: sync.OnceValues(e.openSnapshots),
 		rootfs:    sync.OnceValues(e.openRootfs),
+		runtime:   sync.OnceValue(func() *runtime.Store { return runtime.Open(e.Root(), e.State()) }),
 	}
 }

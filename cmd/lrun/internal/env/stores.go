@@ -6,6 +6,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -14,6 +15,9 @@ func (e *Env) Blobs() (*blob.Store, error) { return e.blobs() }
 
 // Images returns the images of the root. Whoever changes them goes through Rootfs, which locks the root.
 func (e *Env) Images() (*image.Store, error) { return e.images() }
+
+// Runtime returns the containers of the root.
+func (e *Env) Runtime() *runtime.Store { return e.runtime() }
 
 // Rootfs returns what joins images and snapshots: whatever adds, removes or uses an image.
 func (e *Env) Rootfs() (*rootfs.Store, error) { return e.rootfs() }

@@ -1,0 +1,129 @@
+package cgroup
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// Of v2 this host may hold little: what is only formatting is tried on directories that look like it.
+
+// fake makes a file tree below a temporary directory and returns it as a v2 hierarchy with the group /lrun/a.
+func fake(t *testing.T, files map[string]string) Mount {
+	t.Helper()
+	m := Mount{Mountpoint: t.TempDir(), Unified: true, Controllers: []string{"cpu", "memory", "pids", "cpuset"}, Dir: "/lrun/a"}
+	for name, content := range files {
+		path := filepath.Join(m.Mountpoint, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func TestControllersAreHandedDown(t *testing.T) {
+	files := map[string]string{
+		"cgroup.subtree_control": "", "lrun/cgroup.subtree_control": "", "lrun/a/cgroup.subtree_control": "",
+		"lrun/a/cgroup.controllers": "cpu pids\n",
+	}
+	for name, c := range map[string]struct {
+		needed []string
+		want   string // the last that is written above the group
+	}{
+		"memory for its numbers":   {nil, "+memory"},
+		"cpuset because it limits": {[]string{"cpu", "cpuset"}, "+cpuset"},
+		"not hugetlb":              {[]string{"hugetlb"}, "+memory"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := fake(t, files)
+			if err := enableControllers(m, c.needed); err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range []string{"", "/lrun"} {
+				got, err := read(m.Mountpoint + file + "/cgroup.subtree_control")
+				if err != nil || got[:min(len(got), len(c.want))] != c.want {
+					t.Errorf("%s: %q, %v; want %q", file, got, err, c.want)
+				}
+			}
+			if got, err := read(m.path() + "/cgroup.subtree_control"); got != "" || err != nil {
+				t.Errorf("in the group itself: %q, %v", got, err)
+			}
+		})
+	}
+}
+
+func TestControllersThatCannotBeHad(t *testing.T) {
+	m := fake(t, map[string]string{"lrun/a/cgroup.controllers": ""})
+	if err := enableControllers(m, nil); err != nil {
+		t.Errorf("that nobody needs: %v", err)
+	}
+	err := enableControllers(m, []string{"pids"})
+	if !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "controller pids in "+m.Mountpoint+":") {
+		t.Errorf("that is needed: %v", err)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	for name, c := range map[string]struct {
+		unified bool
+		file    string
+		content string
+		want    bool
+	}{
+		"v2":         {true, "memory.events", "low 0\nhigh 0\nmax 7\noom 3\noom_kill 2\noom_group_kill 0\n", true},
+		"v2 at most": {true, "memory.events", "low 0\nhigh 0\nmax 7\noom 3\noom_kill 0\noom_group_kill 1\n", false},
+		"v1":         {false, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", true},
+		"v1 never":   {false, "memory.oom_control", "oom_kill_disable 0\nunder_oom 1\noom_kill 0\n", false},
+		"old":        {false, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := fake(t, map[string]string{"lrun/a/" + c.file: c.content})
+			m.Unified = c.unified
+			if got, err := (&Group{mounts: []Mount{m}}).OOMKilled(); got != c.want || err != nil {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	}
+}
+
+// A group whose parent has processes cannot have controllers, in v2.
+func TestProcessesAboveAreNamed(t *testing.T) {
+	h := detected(t)
+	i, unified := h.find(controller{v1: "hugetlb", v2: "hugetlb"})
+	if i < 0 || !unified {
+		t.Skip("no controller that only limits is in v2 here")
+	}
+	above, err := h.Create(parent, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove(t, above)
+	start(t, above, "sleep").line(t)
+	g, err := h.Create(parent+"/below", &specs.LinuxResources{HugepageLimits: hugepages(h)})
+	if g != nil || !errors.Is(err, errdefs.ErrFailedPrecondition) || !strings.Contains(err.Error(), "processes are in that group") {
+		t.Errorf("got %v, %v", g, err)
+	}
+}
+
+func TestJoinWhatIsGone(t *testing.T) {
+	v1, v2 := fake(t, nil), fake(t, nil)
+	v1.Unified = false
+	if files, err := (&Group{mounts: []Mount{v1}}).JoinFiles(); files != nil || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("v1: %v, %v", files, err)
+	}
+	if f, err := (&Group{mounts: []Mount{v2}}).FD(); f != nil || !errors.Is(err, unix.ENOENT) {
+		t.Errorf("v2: %v, %v", f, err)
+	}
+	if f, err := (&Group{mounts: []Mount{v1}}).FD(); f != nil || err != nil {
+		t.Errorf("v2 where there is none: %v, %v", f, err)
+	}
+}

@@ -1,0 +1,143 @@
+package launch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/stage"
+)
+
+// Child is lrun's own executable in a container's new namespaces. It waits for its plan; until then
+// nothing of the container runs.
+type Child struct {
+	spawned chan error // gets one value when process and socket are set, or there is an error
+	asked   bool       // spawned has been read
+	err     error
+	process *Process
+	socket  *os.File
+}
+
+// Spawn begins to start a child in new namespaces and, where v2 is mounted, in group, and returns at
+// once, so that the caller can prepare what the child will need meanwhile: making namespaces and
+// starting an executable take as long as all else. The child ends up in Start or must be abandoned.
+func Spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) *Child {
+	c := &Child{spawned: make(chan error, 1)}
+	go func() {
+		// A container may ask to die with the thread that made it, so this one stays until it has ended.
+		runtime.LockOSThread()
+		process, socket, err := spawn(namespaces, group)
+		c.process, c.socket = process, socket
+		c.spawned <- err
+		if err == nil {
+			process.reap()
+		}
+	}()
+	return c
+}
+
+// wait returns the socket of the child once it has been made.
+func (c *Child) wait() (*os.File, error) {
+	if !c.asked {
+		c.err, c.asked = <-c.spawned, true
+	}
+	return c.socket, c.err
+}
+
+// Abandon ends the child if it is still there. A child that could not be made is no error here.
+func (c *Child) Abandon() error {
+	socket, err := c.wait()
+	if err != nil {
+		return nil //nolint:nilerr // whoever needs the child is told
+	}
+	killed := c.process.Signal(unix.SIGKILL)
+	if errors.Is(killed, os.ErrProcessDone) {
+		killed = nil
+	}
+	_, waited := c.process.Wait()
+	closed := socket.Close()
+	if errors.Is(closed, os.ErrClosed) {
+		closed = nil
+	}
+	return errors.Join(killed, waited, closed)
+}
+
+func spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) (*Process, *os.File, error) {
+	attr := &syscall.SysProcAttr{}
+	var err error
+	if attr.Cloneflags, err = cloneFlags(namespaces); err != nil {
+		return nil, nil, err
+	}
+	if group != nil {
+		dir, err := group.FD()
+		if err != nil {
+			return nil, nil, err
+		}
+		if dir != nil {
+			defer dir.Close()
+			attr.UseCgroupFD, attr.CgroupFD = true, int(dir.Fd())
+		}
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make socket pair: %w", err)
+	}
+	defer unix.Close(pair[1])
+	ours := os.NewFile(uintptr(pair[0]), "stage")
+	process, err := startSelf(attr, pair[1])
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
+	}
+	return process, ours, nil
+}
+
+// startSelf starts lrun's own executable as a stage. It takes package syscall's way and not package os's, which
+// starts another process first to see whether pidfds work.
+func startSelf(attr *syscall.SysProcAttr, socket int) (*Process, error) {
+	exe, err := Executable()
+	if err != nil {
+		return nil, err
+	}
+	defer exe.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer null.Close()
+	pidfd := -1
+	attr.PidFD = &pidfd
+	pid, _, err := syscall.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"lrun-stage"}, &syscall.ProcAttr{
+		Env:   []string{stage.Variable + "=3"},
+		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(socket)},
+		Sys:   attr,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the container's first process: %w", err)
+	}
+	return newProcess(pid, pidfd), nil
+}
+
+// cloneFlags are the namespaces to make. Joining one by path is not part of a plain run.
+func cloneFlags(namespaces []specs.LinuxNamespace) (uintptr, error) {
+	var flags uintptr
+	for _, ns := range namespaces {
+		if ns.Path != "" {
+			return 0, unsupported("joining the %s namespace %s", ns.Type, ns.Path)
+		}
+		flag, ok := map[specs.LinuxNamespaceType]uintptr{
+			specs.MountNamespace: unix.CLONE_NEWNS, specs.PIDNamespace: unix.CLONE_NEWPID, specs.IPCNamespace: unix.CLONE_NEWIPC,
+			specs.UTSNamespace: unix.CLONE_NEWUTS, specs.NetworkNamespace: unix.CLONE_NEWNET, specs.CgroupNamespace: unix.CLONE_NEWCGROUP,
+		}[ns.Type]
+		if !ok {
+			return 0, unsupported("a new %s namespace", ns.Type)
+		}
+		flags |= flag
+	}
+	return flags, nil
+}
