@@ -3,6 +3,7 @@ package archive
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"strings"
 	"testing"
@@ -110,9 +111,7 @@ func TestPlatforms(t *testing.T) {
 		t.Run(tt.title, func(t *testing.T) {
 			files := map[string]string{}
 			entries := tt.entries(files)
-			for name, text := range layout(t, entries, all...) {
-				files[name] = text
-			}
+			maps.Copy(files, layout(t, entries, all...))
 			in := newIngest(t)
 			got, err := readTar(t, in, pack(t, fileList(files)...), Options{Platform: platform(t, tt.want)})
 			if says, wrong := strings.CutPrefix(tt.got, "error: "); wrong {
@@ -144,9 +143,7 @@ func TestPartialArchive(t *testing.T) {
 	ours, other := forPlatform(t, "linux/"+runtime.GOARCH), forPlatform(t, foreignA)
 	files := map[string]string{}
 	index := nest(t, files, other.descriptor, ours.descriptor)
-	for name, text := range layout(t, []ocispec.Descriptor{index}, ours) {
-		files[name] = text
-	}
+	maps.Copy(files, layout(t, []ocispec.Descriptor{index}, ours))
 	data := pack(t, fileList(files)...)
 	if got, err := readTar(t, newIngest(t), data, Options{}); err != nil || got[0].Image.ID != ours.id {
 		t.Errorf("got %+v, %v", got, err)
@@ -201,9 +198,7 @@ func TestIndexOfArtifacts(t *testing.T) {
 	})
 	files[blobName(digest.FromBytes(helm))] = string(helm)
 	index := nest(t, files, describe(ocispec.MediaTypeImageManifest, helm))
-	for name, text := range layout(t, []ocispec.Descriptor{index}) {
-		files[name] = text
-	}
+	maps.Copy(files, layout(t, []ocispec.Descriptor{index}))
 	_, err := readTar(t, newIngest(t), pack(t, fileList(files)...), Options{})
 	if !errors.Is(err, errdefs.ErrNotImplemented) || !strings.Contains(err.Error(), "helm") {
 		t.Errorf("got %v", err)
@@ -218,9 +213,7 @@ func TestNestingIsLimited(t *testing.T) {
 		for range levels {
 			d = nest(t, files, d)
 		}
-		for name, text := range layout(t, []ocispec.Descriptor{d}, ours) {
-			files[name] = text
-		}
+		maps.Copy(files, layout(t, []ocispec.Descriptor{d}, ours))
 		_, err := readTar(t, newIngest(t), pack(t, fileList(files)...), Options{})
 		if (levels > maxDepth) != errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%d levels: %v", levels, err)
@@ -236,9 +229,7 @@ func TestNestingIsLimited(t *testing.T) {
 		}
 		d = nest(t, files, again...)
 	}
-	for name, text := range layout(t, []ocispec.Descriptor{d}, ours) {
-		files[name] = text
-	}
+	maps.Copy(files, layout(t, []ocispec.Descriptor{d}, ours))
 	if got, err := readTar(t, newIngest(t), pack(t, fileList(files)...), Options{}); err != nil || got[0].Image.ID != ours.id {
 		t.Errorf("a bush of indexes: %+v, %v", got, err)
 	}
@@ -248,9 +239,7 @@ func TestNestingIsLimited(t *testing.T) {
 	}
 	files = map[string]string{}
 	d = nest(t, files, many...)
-	for name, text := range layout(t, []ocispec.Descriptor{d}) {
-		files[name] = text
-	}
+	maps.Copy(files, layout(t, []ocispec.Descriptor{d}))
 	if _, err := readTar(t, newIngest(t), pack(t, fileList(files)...), Options{}); !errors.Is(err, errdefs.ErrInvalidArgument) {
 		t.Errorf("more manifests than platforms: %v", err)
 	}

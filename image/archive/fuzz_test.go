@@ -2,6 +2,7 @@ package archive
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -40,9 +41,7 @@ func FuzzArchiveIndex(f *testing.F) {
 	f.Fuzz(func(t *testing.T, manifest, index, repositories, document string) {
 		files := map[string]string{}
 		for _, all := range []map[string]string{im.blobs, docker, v1} {
-			for name, text := range all {
-				files[name] = text
-			}
+			maps.Copy(files, all)
 		}
 		if document != "" {
 			files[blobName(describe("", []byte(document)).Digest)], files["document/json"] = document, document

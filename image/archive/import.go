@@ -131,7 +131,7 @@ func checkTar(ctx context.Context, in *blob.Ingest, d digest.Digest) (diffID dig
 	if entries == 0 && end.n == 0 {
 		return "", fmt.Errorf("it is empty, not a tar: %w", errdefs.ErrInvalidArgument)
 	}
-	if end.n < len(end.bytes) || end.bytes != [len(end.bytes)]byte{} {
+	if end.bytes != [len(end.bytes)]byte{} {
 		// The library takes a tar that was cut after an entry for whole.
 		return "", fmt.Errorf("the tar is truncated: the blocks of zeros at its end are missing: %w", errdefs.ErrDataLoss)
 	}
@@ -144,7 +144,7 @@ func checkTar(ctx context.Context, in *blob.Ingest, d digest.Digest) (diffID dig
 // lastBlock keeps the last block of a tar that is written to it.
 type lastBlock struct {
 	bytes [512]byte
-	n     int // of bytes that are filled
+	n     int64 // of bytes that were written
 }
 
 // Write implements io.Writer.
@@ -152,6 +152,6 @@ func (l *lastBlock) Write(p []byte) (int, error) {
 	last := p[max(0, len(p)-len(l.bytes)):]
 	copy(l.bytes[:], l.bytes[len(last):])
 	copy(l.bytes[len(l.bytes)-len(last):], last)
-	l.n = min(l.n+len(last), len(l.bytes))
+	l.n += int64(len(p))
 	return len(p), nil
 }
