@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,11 @@ func boundingSet() (uint64, error) {
 	var mask uint64
 	for capability := range unix.CAP_LAST_CAP + 1 {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(capability), 0, 0, 0)
-		if err != nil {
+		if errors.Is(err, unix.EINVAL) {
 			break // a kernel that does not know this one, nor those after it
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read capability %d of the bounding set: %w", capability, err)
 		}
 		mask |= uint64(has) << capability
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/system"
-	"github.com/lrun-dev/lrun/runtime/launch"
+	"github.com/lrun-dev/lrun/runtime/reaper"
 )
 
 func main() {
-	if filepath.Base(os.Args[0]) == launch.InitName {
-		os.Exit(launch.Init(os.Args[1:]))
+	if filepath.Base(os.Args[0]) == reaper.Name {
+		os.Exit(reaper.Main(os.Args[1:]))
 	}
 	os.Exit(app(env.New()).Main(context.Background(), os.Args))
 }

@@ -39,7 +39,8 @@ var rows = map[string]row{
 	"image/builtin":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},
 	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network"}},
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/seccomp", "runtime/spec", "runtime/stage"}},
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/reaper":               {3, nil},
 	"runtime/seccomp":              {3, []string{"internal/*", "mount", "network"}},
 	"runtime/seccomp/internal/gen": {3, nil}, // go generate
 	"runtime/spec":                 {3, []string{"internal/*", "mount", "network"}},

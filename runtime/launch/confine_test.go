@@ -14,14 +14,15 @@ import (
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
+	"github.com/lrun-dev/lrun/runtime/reaper"
 	"github.com/lrun-dev/lrun/runtime/seccomp"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
 // TestMain lets this test's own executable be the init of a container, as lrun's is.
 func TestMain(m *testing.M) {
-	if os.Args[0] == launch.InitName {
-		os.Exit(launch.Init(os.Args[1:]))
+	if os.Args[0] == reaper.Name {
+		os.Exit(reaper.Main(os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }

@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/runtime/reaper"
 	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
@@ -109,7 +110,7 @@ func (p *planner) confine() {
 
 func (p *planner) limits() error {
 	for _, l := range p.request.Spec.Process.Rlimits {
-		number, ok := rlimitNumber(l.Type)
+		number, ok := spec.RlimitNumber(l.Type)
 		if !ok {
 			return unsupported("the resource limit %s", l.Type)
 		}
@@ -163,7 +164,7 @@ func (p *planner) exec() error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{InitName, "--"}, process.Args...)
+	args := append([]string{reaper.Name, "--"}, process.Args...)
 	p.add(stage.Step{Op: stage.OpExec, FD: p.own(exe), Data: args, Env: process.Env})
 	return nil
 }

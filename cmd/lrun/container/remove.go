@@ -64,7 +64,7 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 
 // withoutClass drops the errors of a class out of joined ones.
 func withoutClass(err, class error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the join itself is taken apart
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		if errors.Is(err, class) {
 			return nil

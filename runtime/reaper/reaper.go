@@ -1,8 +1,11 @@
-package launch
+// Package reaper is the init of a container: process 1 that starts the program, forwards signals to it
+// and reaps orphans.
+package reaper
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -11,26 +14,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InitName is the argv[0] by which lrun's own executable knows that it is the init of a container.
-const InitName = "lrun-init"
+// Name is the argv[0] by which lrun's own executable knows that it is the init of a container.
+const Name = "lrun-init"
 
-// Init runs the program args[1:] (args[0] is "--") as pid 1's child: it forwards every signal to it, reaps
-// orphans, and returns the exit code that the container has.
-func Init(args []string) int {
+// Main runs the program args[1:] (args[0] is "--") as its child: it forwards every signal to it, reaps orphans, and
+// returns the exit code that the container has.
+func Main(args []string) int {
 	if len(args) < 2 || args[0] != "--" {
-		fmt.Fprintf(os.Stderr, "usage: %s -- PROGRAM [ARGUMENT...]\n", InitName)
+		fmt.Fprintf(os.Stderr, "usage: %s -- PROGRAM [ARGUMENT...]\n", Name)
 		return 125
 	}
 	signals := make(chan os.Signal, 128)
 	signal.Notify(signals)
 	program, err := startProgram(args[1:])
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "lrun: %v\n", err)
-		var failed *ExecError
-		if errors.As(err, &failed) {
-			return failed.ExitCode()
-		}
-		return 125
+		fmt.Fprintf(os.Stderr, "lrun: execute %q: %v\n", args[1], err)
+		return exitCode(err)
 	}
 	for s := range signals {
 		number, _ := s.(syscall.Signal)
@@ -51,7 +50,7 @@ func Init(args []string) int {
 func startProgram(args []string) (int, error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
-		return 0, &ExecError{Program: args[0], Reason: err.Error(), Errno: errnoOf(err)}
+		return 0, err
 	}
 	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: os.Environ(), Sys: &syscall.SysProcAttr{}}
 	if _, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
@@ -59,20 +58,17 @@ func startProgram(args []string) (int, error) {
 	}
 	program, err := os.StartProcess(path, args, attr)
 	if err != nil {
-		return 0, &ExecError{Program: args[0], Reason: err.Error(), Errno: errnoOf(err)}
+		return 0, err
 	}
 	return program.Pid, nil
 }
 
-func errnoOf(err error) syscall.Errno {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return errno
+// exitCode is the shell's: 127 for a program that is not there, 126 for one that cannot be executed.
+func exitCode(err error) int {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return 127
 	}
-	if errors.Is(err, exec.ErrNotFound) {
-		return unix.ENOENT
-	}
-	return unix.EACCES
+	return 126
 }
 
 // reap collects every child that has ended; ended says that the program was among them.

@@ -1,9 +1,9 @@
-package launch
+package spec
 
 import "golang.org/x/sys/unix"
 
-// rlimitNumber returns the number of a limit by its name in the OCI configuration.
-func rlimitNumber(name string) (uint64, bool) {
+// RlimitNumber returns the number of a limit by its name in the OCI configuration.
+func RlimitNumber(name string) (uint64, bool) {
 	switch name {
 	case "RLIMIT_AS":
 		return unix.RLIMIT_AS, true
