@@ -3,9 +3,12 @@ package image
 import (
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
@@ -29,6 +32,62 @@ func TestSkopeoReadsStore(t *testing.T) {
 			t.Errorf("skopeo inspect %s: %s, %v; want %s", r.Ref, out, err, want)
 		}
 	}
+}
+
+// TestStorePaths: the path of a root may hold what option strings and tools trip over.
+func TestStorePaths(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), `a:b,c\d e`, strings.Repeat("x", 200))
+	blobs, err := blob.Open(filepath.Join(dir, "images"), filepath.Join(dir, "ingest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(filepath.Join(dir, "images"), blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	im, data := testImage(t, "1", "layer")
+	publish(t, blobs, data...)
+	if err := s.Put(t.Context(), Record{Ref: ref(t, "a"), Image: im.ID, Manifest: im.Manifest}); err != nil {
+		t.Fatal(err)
+	}
+	rec, err := s.Resolve(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Load(t.Context(), rec); err != nil || got.ID != im.ID {
+		t.Errorf("Load = %+v, %v", got, err)
+	}
+}
+
+// TestListWhilePut: readers take no lock, and see every index whole.
+func TestListWhilePut(t *testing.T) {
+	s, _ := testStore(t)
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for last := 0; ; {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				list, err := s.List(t.Context())
+				if err != nil || len(list) < last {
+					t.Errorf("%d records after %d, %v", len(list), last, err)
+					return
+				}
+				last = len(list)
+			}
+		})
+	}
+	for i := range 50 {
+		if err := s.Put(t.Context(), record(t, fmt.Sprintf("a:%d", i), "1")); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	wg.Wait()
 }
 
 func BenchmarkList(b *testing.B) {
