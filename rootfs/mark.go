@@ -81,25 +81,37 @@ func (s *Store) removeChains(ctx context.Context, names []string, m marks, built
 			continue
 		}
 		info, err := s.Snapshots.Stat(ctx, name)
-		if err == nil {
-			if of := info.Labels[LabelBuiltIn]; of != "" && of != builtIn && builtIn != anyBuiltIn {
-				continue
-			}
-			err = s.Snapshots.Remove(ctx, name)
+		if of := info.Labels[LabelBuiltIn]; of != "" && of != builtIn && builtIn != anyBuiltIn {
+			continue
 		}
-		switch {
-		case err == nil:
+		gone := false
+		if err == nil {
+			gone, err = s.removeSnapshot(ctx, name)
+		}
+		if gone {
 			removed = append(removed, name)
-		case errdefs.IsNotFound(err), errdefs.IsFailedPrecondition(err):
-			// Gone, or a container or another image stands on it.
-		default:
+		}
+		if err != nil && !errdefs.IsNotFound(err) {
 			errs = append(errs, err)
-			if _, err := s.Snapshots.Stat(ctx, name); errdefs.IsNotFound(err) {
-				removed = append(removed, name) // only some of its bytes are left
-			}
 		}
 	}
 	return removed, errors.Join(errs...)
+}
+
+// removeSnapshot removes the snapshot name unless another one, a container's perhaps, stands on it,
+// which is no error. gone tells whether name is no more, although some of its bytes may be left after an error.
+func (s *Store) removeSnapshot(ctx context.Context, name string) (gone bool, err error) {
+	err = s.Snapshots.Remove(ctx, name)
+	if err == nil || errdefs.IsNotFound(err) {
+		return err == nil, err
+	}
+	if _, statErr := s.Snapshots.Stat(ctx, name); errdefs.IsNotFound(statErr) {
+		return true, err
+	}
+	if errdefs.IsFailedPrecondition(err) {
+		err = nil
+	}
+	return false, err
 }
 
 // retract removes those of the committed snapshots names, which a failed task has made, that no

@@ -157,6 +157,9 @@ func (s *Store) Release(ctx context.Context, key string) error {
 	if errdefs.IsNotFound(err) {
 		return nil
 	}
+	if err == nil && info.Kind == snapshot.Committed {
+		err = fmt.Errorf("it is a layer: %w", errdefs.ErrInvalidArgument)
+	}
 	if err == nil {
 		err = s.Snapshots.Remove(ctx, key)
 	}
