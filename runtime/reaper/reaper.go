@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,6 +24,9 @@ func Main(args []string) int {
 	if len(args) < 2 || args[0] != "--" {
 		fmt.Fprintf(os.Stderr, "usage: %s -- PROGRAM [ARGUMENT...]\n", Name)
 		return 125
+	}
+	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte(Name + "\x00")[0])), 0, 0, 0); err != nil {
+		fmt.Fprintf(os.Stderr, "lrun: name process: %v\n", err)
 	}
 	signals := make(chan os.Signal, 128)
 	signal.Notify(signals)

@@ -1,0 +1,222 @@
+package settings_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/urfave/cli/v2"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
+	"github.com/lrun-dev/lrun/image"
+	lruntime "github.com/lrun-dev/lrun/runtime"
+)
+
+// describe reads a command line as run does and returns the container that it asks for.
+func describe(t testing.TB, im image.Image, line ...string) (lruntime.Container, error) {
+	t.Helper()
+	var o settings.Options
+	var c lruntime.Container
+	app := &cli.App{
+		Flags: o.Flags(), HideHelp: true, DisableSliceFlagSeparator: true,
+		Action: func(ctx *cli.Context) (err error) {
+			o.EntrypointSet = ctx.IsSet("entrypoint")
+			c, err = settings.Describe(&o, im, ctx.Args().Slice())
+			return err
+		},
+	}
+	err := app.Run(append([]string{"lrun"}, line...))
+	return c, err
+}
+
+func plainImage() image.Image {
+	im := image.Image{ID: "sha256:0000"}
+	im.Config.Platform = ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	im.Config.Config = ocispec.ImageConfig{
+		Cmd: []string{"sh"}, Env: []string{"PATH=/bin", "A=image"}, WorkingDir: "/srv", User: "web", Labels: map[string]string{"a": "image", "b": "image"},
+		StopSignal: "SIGQUIT",
+	}
+	return im
+}
+
+func TestProgram(t *testing.T) {
+	withEntrypoint := plainImage()
+	withEntrypoint.Config.Config.Entrypoint = []string{"/entry", "-x"}
+	for name, c := range map[string]struct {
+		image image.Image
+		line  []string
+		want  string
+	}{
+		"the image's command":           {plainImage(), []string{"img"}, "sh"},
+		"the user's command":            {plainImage(), []string{"img", "ls", "-l"}, "ls -l"},
+		"entrypoint and command":        {withEntrypoint, []string{"img"}, "/entry -x sh"},
+		"entrypoint, user's command":    {withEntrypoint, []string{"img", "ls"}, "/entry -x ls"},
+		"user's entrypoint":             {withEntrypoint, []string{"--entrypoint", "cat", "img"}, "cat"},
+		"user's entrypoint and command": {withEntrypoint, []string{"--entrypoint", "cat", "img", "f"}, "cat f"},
+		"entrypoint taken away":         {withEntrypoint, []string{"--entrypoint", "", "img", "ls"}, "ls"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := describe(t, c.image, c.line...)
+			if err != nil || strings.Join(got.Settings.Args, " ") != c.want {
+				t.Errorf("got %q, %v; want %q", got.Settings.Args, err, c.want)
+			}
+		})
+	}
+}
+
+func TestImageConfigIsHonoured(t *testing.T) {
+	c, err := describe(t, plainImage(), "-e", "A=mine", "--label", "a=mine", "img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := c.Settings
+	if s.Cwd != "/srv" || s.User != "web" || s.StopSignal != "SIGQUIT" || !slices.Equal(s.Env, []string{"PATH=/bin", "A=mine"}) {
+		t.Errorf("cwd %s, user %s, signal %s, env %q", s.Cwd, s.User, s.StopSignal, s.Env)
+	}
+	if c.Labels["a"] != "mine" || c.Labels["b"] != "image" || c.Image != "img" || c.ImageID != "sha256:0000" {
+		t.Errorf("labels %v, image %s %s", c.Labels, c.Image, c.ImageID)
+	}
+	if s.Hostname != c.ID[:12] || c.Network != "none" || s.HostNetwork {
+		t.Errorf("host name %s, network %s", s.Hostname, c.Network)
+	}
+	c, err = describe(t, plainImage(), "-w", "/w", "-u", "0:5", "--hostname", "box", "--network", "host", "img")
+	if err != nil || c.Settings.Cwd != "/w" || c.Settings.User != "0:5" || c.Settings.Hostname != "box" || !c.Settings.HostNetwork {
+		t.Errorf("got %+v, %v", c.Settings, err)
+	}
+}
+
+func TestEnvironmentFiles(t *testing.T) {
+	t.Setenv("OWN", "from lrun")
+	file := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(file, []byte("\ufeff# comment\n\nB=from file\r\nOWN\nNOWHERE\nC= spaces kept \nA=file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := describe(t, plainImage(), "--env-file", file, "-e", "B=flag", "-e", "X=a,b", "img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Join(c.Settings.Env, "|"), "PATH=/bin|A=file|B=flag|OWN=from lrun|C= spaces kept |X=a,b"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestMounts(t *testing.T) {
+	im := plainImage()
+	im.Config.Config.Volumes = map[string]struct{}{"/data/": {}, "/taken": {}}
+	c, err := describe(t, im, "-v", "/b:/z/deep", "-v", "/a:/z:ro", "-v", "/fresh", "--tmpfs", "/taken:size=1m,mode=700", "img")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, m := range c.Settings.Mounts {
+		got = append(got, fmt.Sprint(m.Type, " ", m.Source, " ", m.Target, " ", m.ReadOnly, " ", m.Options))
+	}
+	want := []string{
+		"volume  /data false []", "volume  /fresh false []", "tmpfs  /taken false [size=1m mode=700]", "bind /a /z true []", "bind /b /z/deep false []",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err = describe(t, plainImage(), "-v", "./x:/x", "img")
+	if err != nil || c.Settings.Mounts[0].Source != filepath.Join(here, "x") {
+		t.Errorf("a relative source: %+v, %v", c.Settings.Mounts, err)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	c, err := describe(t, plainImage(), "--memory", "64m", "--cpus", "0.50", "--pids-limit", "7", "img")
+	if l := c.Settings.Limits; err != nil || l.Memory != 64<<20 || l.NanoCPUs != 500_000_000 || l.Pids != 7 {
+		t.Errorf("got %+v, %v", l, err)
+	}
+	c, err = describe(t, plainImage(), "--pids-limit", "-1", "--memory", "0", "img")
+	if l := c.Settings.Limits; err != nil || l.Memory != 0 || l.Pids != 0 {
+		t.Errorf("no limits: got %+v, %v", l, err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	foreign := plainImage()
+	foreign.Config.Platform.Architecture = "s390x"
+	windows := plainImage()
+	windows.Config.Platform.OS = "windows"
+	empty := plainImage()
+	empty.Config.Config.Cmd = nil
+	for name, c := range map[string]struct {
+		image image.Image
+		line  []string
+		class error
+		words string
+	}{
+		"another architecture":    {foreign, []string{"img"}, errdefs.ErrNotImplemented, "linux/s390x"},
+		"another system":          {windows, []string{"img"}, errdefs.ErrNotImplemented, "windows/"},
+		"not the platform asked":  {plainImage(), []string{"--platform", "linux/s390x", "img"}, errdefs.ErrInvalidArgument, "--platform linux/s390x"},
+		"no command":              {empty, []string{"img"}, errdefs.ErrInvalidArgument, "no command"},
+		"relative directory":      {plainImage(), []string{"-w", "srv", "img"}, errdefs.ErrInvalidArgument, "absolute path"},
+		"bad name":                {plainImage(), []string{"--name", "-x", "img"}, errdefs.ErrInvalidArgument, "[a-zA-Z0-9]"},
+		"bridge":                  {plainImage(), []string{"--network", "bridge", "img"}, errdefs.ErrNotImplemented, "none and host"},
+		"long host name":          {plainImage(), []string{"--hostname", strings.Repeat("x", 64), "img"}, errdefs.ErrInvalidArgument, "63"},
+		"named volume":            {plainImage(), []string{"-v", "vol:/data", "img"}, errdefs.ErrNotImplemented, "./vol"},
+		"volume on the root":      {plainImage(), []string{"-v", "/a:/", "img"}, errdefs.ErrInvalidArgument, "other than /"},
+		"volume with three parts": {plainImage(), []string{"-v", "/a:/b:ro:x", "img"}, errdefs.ErrInvalidArgument, "SRC:DST"},
+		"empty volume":            {plainImage(), []string{"-v", ":/b", "img"}, errdefs.ErrInvalidArgument, "SRC:DST"},
+		"SELinux option":          {plainImage(), []string{"-v", "/a:/b:z", "img"}, errdefs.ErrNotImplemented, `"z"`},
+		"two on one target":       {plainImage(), []string{"-v", "/a:/b", "--tmpfs", "/b/", "img"}, errdefs.ErrInvalidArgument, "twice"},
+		"no tmpfs option":         {plainImage(), []string{"--tmpfs", "/b:colour=red", "img"}, errdefs.ErrInvalidArgument, "colour"},
+		"too little memory":       {plainImage(), []string{"--memory", "1m", "img"}, errdefs.ErrInvalidArgument, "6m"},
+		"memory of letters":       {plainImage(), []string{"--memory", "lots", "img"}, errdefs.ErrInvalidArgument, "unit"},
+		"too many CPUs":           {plainImage(), []string{"--cpus", "100000", "img"}, errdefs.ErrInvalidArgument, "CPUs of this machine"},
+		"CPUs of letters":         {plainImage(), []string{"--cpus", "1e2", "img"}, errdefs.ErrInvalidArgument, "--cpus"},
+		"negative CPUs":           {plainImage(), []string{"--cpus", "-1", "img"}, errdefs.ErrInvalidArgument, "--cpus"},
+		"nameless variable":       {plainImage(), []string{"-e", "=x", "img"}, errdefs.ErrInvalidArgument, "NAME=VALUE"},
+		"nameless label":          {plainImage(), []string{"-l", "=x", "img"}, errdefs.ErrInvalidArgument, "label"},
+		"no environment file":     {plainImage(), []string{"--env-file", "/no/such", "img"}, os.ErrNotExist, "/no/such"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := describe(t, c.image, c.line...)
+			if !errors.Is(err, c.class) || !strings.Contains(err.Error(), c.words) {
+				t.Errorf("got %v, want %v with %q", err, c.class, c.words)
+			}
+		})
+	}
+}
+
+func TestRefusedFlagsAreNotFlags(t *testing.T) {
+	var o settings.Options
+	have := map[string]bool{}
+	for _, f := range o.Flags() {
+		for _, name := range f.Names() {
+			have[name] = true
+		}
+	}
+	for name, advice := range settings.Refused() {
+		if have[name] {
+			t.Errorf("--%s is both a flag and refused", name)
+		}
+		if len(advice) < 10 {
+			t.Errorf("--%s: %q does not say what to do", name, advice)
+		}
+	}
+}
+
+func FuzzCPUs(f *testing.F) {
+	for _, s := range []string{"1", "0.5", ".5", "1.", "1.0000000001", "-1", "1e3", "", "."} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := describe(t, plainImage(), "--cpus="+s, "img")
+		if err == nil && (c.Settings.Limits.NanoCPUs < 0 || c.Settings.Limits.NanoCPUs > int64(runtime.NumCPU())*1e9) {
+			t.Errorf("--cpus %q is %d", s, c.Settings.Limits.NanoCPUs)
+		}
+	})
+}
