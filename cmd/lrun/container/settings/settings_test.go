@@ -147,9 +147,9 @@ func TestLimits(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	foreign := plainImage()
-	foreign.Config.Platform.Architecture = "s390x"
+	foreign.Config.Architecture = "s390x"
 	windows := plainImage()
-	windows.Config.Platform.OS = "windows"
+	windows.Config.OS = "windows"
 	empty := plainImage()
 	empty.Config.Config.Cmd = nil
 	for name, c := range map[string]struct {
