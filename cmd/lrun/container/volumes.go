@@ -72,7 +72,16 @@ func copyFromImage(ctx context.Context, e *env.Env, key, target, to string) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	return copyTree(ctx, source, dir)
+	return errors.Join(copyTree(ctx, source, dir), copyOwner(source, dir))
+}
+
+// copyOwner gives a directory the mode and the owner of another one.
+func copyOwner(from, to *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(from.Fd()), &st); err != nil {
+		return err
+	}
+	return errors.Join(unix.Fchown(int(to.Fd()), int(st.Uid), int(st.Gid)), unix.Fchmod(int(to.Fd()), st.Mode&0o7777))
 }
 
 // copyTree copies by a tar stream: layers already keep everything that a copy must keep.
