@@ -25,6 +25,9 @@ const leakPatience = 4 * time.Second
 // kept is the key of the hashes that keep took.
 type kept struct{}
 
+// cgroupsBefore is the key of the empty cgroups that were there when the script began.
+type cgroupsBefore struct{}
+
 // keepCommand takes the hash of each directory that the patterns name: keep PATTERN…
 func keepCommand(ts *testscript.TestScript, neg bool, args []string) {
 	hashes := ts.Value(kept{}).(map[string]string)
@@ -65,8 +68,8 @@ func leakCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 0 {
 		ts.Fatalf("usage: leakcheck")
 	}
-	work := ts.Getenv("WORK")
-	found := leaks(work)
+	work, old := ts.Getenv("WORK"), ts.Value(cgroupsBefore{}).([]string)
+	found := slices.DeleteFunc(leaks(work), func(s string) bool { return slices.Contains(old, s) })
 	for end := time.Now().Add(leakPatience); len(found) > 0 && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 		next := leaks(work)
@@ -106,7 +109,7 @@ func leaks(work string) []string {
 func emptyCgroups() []string {
 	var found []string
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error { // what vanishes is no leak
-		if err == nil && d.IsDir() && strings.Contains(filepath.Dir(path), "lrun") {
+		if err == nil && d.IsDir() && filepath.Base(filepath.Dir(path)) == "lrun" {
 			if procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs")); err == nil && len(procs) == 0 {
 				found = append(found, "cgroup "+path)
 			}

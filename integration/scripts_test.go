@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,9 +41,11 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LRUN_ROOT", filepath.Join(env.WorkDir, "root"))
 			env.Setenv("LRUN_STATE", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("LRUN_DRIVER", driver)
+			env.Setenv("GOARCH", runtime.GOARCH)
 			env.Setenv("IMAGES", filepath.Join(work, "images"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LC_ALL", "C.UTF-8")
+			env.Values[cgroupsBefore{}] = emptyCgroups()
 			env.Values[kept{}] = map[string]string{}
 			env.Values[testing.TB(nil)] = env.T().(testing.TB)
 			env.Defer(func() {

@@ -19,7 +19,7 @@ import (
 const stepPatience = 30 * time.Second
 
 // ptyrunMain runs a command on a terminal of its own and prints what the terminal shows: ptyrun STEPS
-// COMMAND ARGUMENT…. STEPS is a file of lines: expect TEXT, send TEXT, resize ROWS COLUMNS, signal
+// COMMAND ARGUMENT…. STEPS is a file of lines: expect TEXT, send TEXT, raw BYTE, resize ROWS COLUMNS, signal
 // NUMBER. At the end it prints whether the terminal is as it was, and takes over the exit code.
 func ptyrunMain() {
 	code, err := ptyrun(os.Args[1], os.Args[2:])
@@ -112,6 +112,13 @@ func step(line string, master *os.File, p *os.Process, s *screen) error {
 		return s.expect(rest)
 	case "send":
 		_, err := master.WriteString(rest + "\r")
+		return err
+	case "raw":
+		var b byte
+		if _, err := fmt.Sscan(rest, &b); err != nil {
+			return err
+		}
+		_, err := master.Write([]byte{b})
 		return err
 	case "resize":
 		var size unix.Winsize
