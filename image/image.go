@@ -12,7 +12,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lrun-dev/lrun/image/blob"
-	"github.com/lrun-dev/lrun/layer"
+	"github.com/lrun-dev/lrun/layer/identity"
 )
 
 // MaxLayers is the number of layers that an image may have: the kernel's overlayfs stacks no more.
@@ -29,7 +29,7 @@ type Image struct {
 
 // ChainIDs returns the ChainID of every prefix of the layers, bottom first.
 func (im Image) ChainIDs() []digest.Digest {
-	return layer.ChainIDs(im.Config.RootFS.DiffIDs)
+	return identity.ChainIDs(im.Config.RootFS.DiffIDs)
 }
 
 // ParseImage returns the image that manifest, which desc describes, and config make. It verifies the

@@ -6,7 +6,11 @@
 // ever resolved outside the directory given.
 package layer
 
-import "github.com/opencontainers/go-digest"
+import (
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/layer/identity"
+)
 
 // ChainID returns the identity of the tree that the layers diffIDs make, bottom first: the DiffID of a single layer,
 // else the digest of the ChainID below, a space and the DiffID (OCI image spec, config.md). No layers: "".
@@ -19,14 +23,4 @@ func ChainID(diffIDs []digest.Digest) digest.Digest {
 }
 
 // ChainIDs returns the ChainID of every prefix of diffIDs: one for each layer, bottom first.
-func ChainIDs(diffIDs []digest.Digest) []digest.Digest {
-	ids := make([]digest.Digest, len(diffIDs))
-	for i, d := range diffIDs {
-		if i == 0 {
-			ids[i] = d
-			continue
-		}
-		ids[i] = digest.FromString(ids[i-1].String() + " " + d.String())
-	}
-	return ids
-}
+func ChainIDs(diffIDs []digest.Digest) []digest.Digest { return identity.ChainIDs(diffIDs) }

@@ -123,12 +123,11 @@ func TestHardLinksRefused(t *testing.T) {
 // A hard link to a lower file copies the file up with everything that it has, and leaves the layer below as it was.
 func TestHardLinkCopiesUpAll(t *testing.T) {
 	testutil.RequireRoot(t)
-	var capability = "\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 	lower := tempDir(t)
 	must(t, lt.Apply(lower, lt.Tar(
 		lt.Dir("bin", lt.Mode(0o711)),
 		lt.File("bin/ping", strings.Repeat("x", 100<<10), lt.Mode(0o6755), lt.Owner(70000, 4_294_967_294),
-			lt.Xattr("security.capability", capability), lt.Xattr("user.x", "y")),
+			lt.Xattr("security.capability", capV2), lt.Xattr("user.x", "y")),
 		lt.File("sparse", ""),
 	)))
 	must(t, os.Truncate(lower+"/sparse", 10<<20))

@@ -9,7 +9,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -132,25 +131,6 @@ func (s *stream) drain() (digest.Digest, error) {
 			return "", fmt.Errorf("read layer: %w", err)
 		}
 	}
-}
-
-// failed returns the error of the reader below, or of the context, if that is why reading stopped.
-func (s *stream) failed() error {
-	if err := s.ctx.Err(); err != nil {
-		return err
-	}
-	if s.err != nil && !errors.Is(s.err, io.EOF) {
-		return s.err
-	}
-	return nil
-}
-
-// explain tells why reading the tar ended with err: the reader below and the context come first, then the tar itself.
-func (s *stream) explain(err error) error {
-	if own := s.failed(); own != nil {
-		return own
-	}
-	return fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
 }
 
 // close stops the goroutines and waits for them: the reader below is not used any more.

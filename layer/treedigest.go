@@ -13,6 +13,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
 )
 
 // TreeDigest digests the tree in the directory dir, itself included: names, types, modes, owners, modification times,
@@ -61,7 +63,7 @@ func (t *treeDigester) add(f found) error {
 	case unix.S_IFREG:
 		return t.content(f)
 	case unix.S_IFLNK:
-		target, err := readlink(f.dir, f.base)
+		target, err := inode.Readlink(f.dir, f.base)
 		t.text(target)
 		return f.wrap("read link", err)
 	case unix.S_IFCHR, unix.S_IFBLK:

@@ -8,6 +8,8 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
 )
 
 // found is one file of a tree that is walked. The root of the tree has the path "" and the base ".".
@@ -32,22 +34,22 @@ func walkFrom(ctx context.Context, f found, do func(found) error) error {
 		return err
 	}
 	var err error
-	if f.stat, err = lstat(f.dir, f.base); err != nil {
+	if f.stat, err = inode.Stat(f.dir, f.base); err != nil {
 		return f.wrap("stat", ignoreMissing(err))
 	}
 	err = do(f)
 	if errors.Is(err, errSkipDir) {
 		return nil
 	}
-	if err != nil || !isType(f.stat, unix.S_IFDIR) {
+	if err != nil || !inode.IsType(f.stat, unix.S_IFDIR) {
 		return err
 	}
-	fd, err := openDir(f.dir, f.base)
+	fd, err := inode.OpenDir(f.dir, f.base)
 	if err != nil {
 		return f.wrap("open", ignoreMissing(err))
 	}
 	defer unix.Close(fd)
-	names, err := readNames(fd)
+	names, err := inode.Names(fd)
 	if err != nil {
 		return f.wrap("read", err)
 	}
@@ -59,6 +61,14 @@ func walkFrom(ctx context.Context, f found, do func(found) error) error {
 	return nil
 }
 
+// ignoreMissing takes a file that is not there for no error.
+func ignoreMissing(err error) error {
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
 // wrap adds what was done to which file; nil stays nil.
 func (f found) wrap(verb string, err error) error {
 	if err == nil {
@@ -67,24 +77,24 @@ func (f found) wrap(verb string, err error) error {
 	return fmt.Errorf("%s %q: %w", verb, "/"+f.path, err)
 }
 
-func (f found) isDir() bool { return isType(f.stat, unix.S_IFDIR) }
+func (f found) isDir() bool { return inode.IsType(f.stat, unix.S_IFDIR) }
 
-func (f found) id() inodeID { return inodeID{f.stat.Dev, f.stat.Ino} }
+func (f found) id() inode.ID { return inode.IDOf(f.stat) }
 
 // xattrs returns all xattrs of the file.
 func (f found) xattrs() (map[string]string, error) {
-	fd, err := openPath(f.dir, f.base)
+	fd, err := inode.OpenPath(f.dir, f.base)
 	if err != nil {
 		return nil, f.wrap("open", err)
 	}
 	defer unix.Close(fd)
-	xattrs, err := readXattrs(fd)
+	xattrs, err := inode.Xattrs(fd)
 	return xattrs, f.wrap("read xattrs of", err)
 }
 
 // open opens a regular file for reading. It never blocks, whatever took the file's place since it was looked at.
 func (f found) open() (*os.File, error) {
-	fd, err := openAt(f.dir, f.base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	fd, err := inode.OpenAt(f.dir, f.base, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, f.wrap("open", err)
 	}
@@ -92,7 +102,7 @@ func (f found) open() (*os.File, error) {
 }
 
 // firstNames finds out which names are hard links to a file that came before.
-type firstNames map[inodeID]string
+type firstNames map[inode.ID]string
 
 // of returns the first name of the file, "" when this is it.
 func (n firstNames) of(f found) string {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
 )
 
 // TarOptions says what WriteTar writes.
@@ -70,7 +72,7 @@ func (t *tarWriter) write(f found) error {
 // header makes the tar header of a file, nil for what a tar cannot hold.
 func (t *tarWriter) header(f found) (*tar.Header, error) {
 	h := &tar.Header{
-		Format: tar.FormatPAX, Name: f.path, Mode: int64(f.stat.Mode & permissions),
+		Format: tar.FormatPAX, Name: f.path, Mode: int64(f.stat.Mode & inode.Permissions),
 		Uid: int(f.stat.Uid), Gid: int(f.stat.Gid), ModTime: time.Unix(f.stat.Mtim.Unix()),
 	}
 	switch f.stat.Mode & unix.S_IFMT {
@@ -79,14 +81,14 @@ func (t *tarWriter) header(f found) (*tar.Header, error) {
 	case unix.S_IFDIR:
 		h.Typeflag, h.Name = tar.TypeDir, f.path+"/"
 	case unix.S_IFLNK:
-		target, err := readlink(f.dir, f.base)
+		target, err := inode.Readlink(f.dir, f.base)
 		if err != nil {
 			return nil, f.wrap("read link", err)
 		}
 		h.Typeflag, h.Linkname = tar.TypeSymlink, target
 	case unix.S_IFCHR, unix.S_IFBLK:
 		h.Typeflag = tar.TypeChar
-		if isType(f.stat, unix.S_IFBLK) {
+		if inode.IsType(f.stat, unix.S_IFBLK) {
 			h.Typeflag = tar.TypeBlock
 		}
 		h.Devmajor, h.Devminor = int64(unix.Major(f.stat.Rdev)), int64(unix.Minor(f.stat.Rdev))
@@ -107,12 +109,12 @@ func addXattrs(h *tar.Header, f found) error {
 	if err != nil {
 		return err
 	}
-	maps.DeleteFunc(xattrs, func(name, _ string) bool { return isForeignXattr(name) })
+	maps.DeleteFunc(xattrs, func(name, _ string) bool { return inode.IsForeignXattr(name) })
 	for name, value := range xattrs {
 		if h.PAXRecords == nil {
 			h.PAXRecords = map[string]string{}
 		}
-		h.PAXRecords[paxXattr+name] = value
+		h.PAXRecords["SCHILY.xattr."+name] = value
 	}
 	return nil
 }

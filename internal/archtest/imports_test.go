@@ -20,7 +20,11 @@ var rows = map[string]row{
 	"internal/*": {0, nil},
 
 	"mount":           {1, []string{"internal/*"}},
-	"layer":           {1, []string{"internal/*"}},
+	"layer":           {1, []string{"internal/*", "layer/identity", "layer/needs", "layer/settle", "layer/unpack"}},
+	"layer/identity":  {1, nil},                                   // image needs ChainIDs, but no layers
+	"layer/needs":     {1, nil},                                   // what unpack notes and settle does
+	"layer/unpack":    {1, []string{"internal/*", "layer/needs"}}, // the inside of layer.Apply
+	"layer/settle":    {1, []string{"internal/*", "layer/needs"}}, // the inside of layer.Settle
 	"layer/layertest": {1, []string{"internal/*", "layer"}},
 	"image/blob":      {1, []string{"internal/*"}},
 	"image/change":    {1, []string{"internal/*"}}, // import and commit both change configs
@@ -30,7 +34,7 @@ var rows = map[string]row{
 	"overlay":               {2, []string{"internal/*", "mount"}},
 	"snapshot":              {2, []string{"internal/*", "mount"}},
 	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "layer/layertest"}},
-	"image":                 {2, []string{"internal/*", "image/blob", "layer"}},
+	"image":                 {2, []string{"internal/*", "image/blob", "layer/identity"}},
 
 	"snapshot/overlayfs":           {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
 	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot"}},

@@ -1,4 +1,12 @@
-package layer
+// Package needs says what a layer that was unpacked alone leaves open until the layers below it are known: what
+// layer/unpack notes and layer/settle does.
+package needs
+
+import (
+	"fmt"
+
+	"github.com/containerd/errdefs"
+)
 
 // Needs is what a layer that was unpacked alone leaves open until its parents are known. It is for Settle; only a
 // layer whose Needs are Empty looks the same on every chain, so that its directory can be shared by DiffID.
@@ -18,7 +26,9 @@ type Needs struct {
 	// from being shared as long as the parents' roots are alike.
 	Root bool `json:"root,omitempty"`
 
-	tree *node // what the tar held and in which order; nil when the Needs were read from disk
+	// Order numbers the names of the layer by their entries. Where two names turn out to be one, the later counts;
+	// without it, as when Needs were written down and read again, the one that has no link in it.
+	Order map[string]int `json:"-"`
 }
 
 // Link is a hard link that waits for its target. Both names are relative to the root of the layer; Name is there as
@@ -31,4 +41,45 @@ type Link struct {
 // Empty reports that nothing but perhaps the root's own metadata depends on the parents.
 func (n Needs) Empty() bool {
 	return len(n.ImpliedDirs) == 0 && len(n.Links) == 0 && len(n.Whiteouts) == 0 && !n.Opaque
+}
+
+// InAnyOrder calls do for every link until no call gets any further: one link may wait for another. do reports
+// whether it made the link; stuck is the error for one that was never made.
+func InAnyOrder[L any](links []L, do func(L) (bool, error), stuck func(L) error) error {
+	for len(links) > 0 {
+		var left []L
+		for _, l := range links {
+			done, err := do(l)
+			if err != nil {
+				return err
+			}
+			if !done {
+				left = append(left, l)
+			}
+		}
+		if len(left) == len(links) {
+			return stuck(left[0])
+		}
+		links = left
+	}
+	return nil
+}
+
+// NoTarget is the error for a hard link whose target is nowhere.
+func NoTarget(link, target string) error {
+	return Invalid("hard link %q: its target %q is neither in this layer nor below", link, target)
+}
+
+// NotDir says that a parent is neither a directory nor a link to one.
+type NotDir struct{ Name string }
+
+// Error names the parent.
+func (e NotDir) Error() string { return fmt.Sprintf("parent %q is not a directory", e.Name) }
+
+// Unwrap says that the layer is invalid.
+func (e NotDir) Unwrap() error { return errdefs.ErrInvalidArgument }
+
+// Invalid is an error for which the layer is to blame.
+func Invalid(format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), errdefs.ErrInvalidArgument)
 }

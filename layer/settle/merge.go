@@ -1,10 +1,12 @@
-package layer
+package settle
 
 import (
 	"fmt"
 	"path"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
 )
 
 // merge moves what the layer has in the directory from into to: below, from is a link that leads there. The names
@@ -22,7 +24,7 @@ func (s *settler) merge(from, to string) error {
 func (s *settler) mergeInto(from, to string) error {
 	err := s.in(to, func(dst int) error {
 		return s.in(from, func(src int) error {
-			names, err := readNames(src)
+			names, err := inode.Names(src)
 			if err != nil {
 				return err
 			}
@@ -72,7 +74,7 @@ func (s *settler) mergeEntry(from, to entry) error {
 	case src == whiteout || dst != whiteout && !s.later(from.name, to.name):
 		return s.keep(from, to, dst)
 	}
-	if err := removeTree(to.dir, to.base); err != nil {
+	if err := inode.RemoveTree(to.dir, to.base); err != nil {
 		return err
 	}
 	return s.move(from, to, src, true)
@@ -83,8 +85,10 @@ func (s *settler) move(from, to entry, what presence, severed bool) error {
 	if err := unix.Renameat(from.dir, from.base, to.dir, to.base); err != nil {
 		return err
 	}
-	s.tree.move(from.name, to.name)
 	if what != directory {
+		if n, known := s.order[from.name]; known {
+			s.order[to.name] = n
+		}
 		return nil
 	}
 	if severed {
@@ -99,7 +103,7 @@ func (s *settler) move(from, to entry, what presence, severed bool) error {
 
 // keep drops from, because to is what counts; if that is a directory, it is another one than the one below.
 func (s *settler) keep(from, to entry, what presence) error {
-	if err := removeTree(from.dir, from.base); err != nil || what != directory {
+	if err := inode.RemoveTree(from.dir, from.base); err != nil || what != directory {
 		return err
 	}
 	delete(s.implied, to.name)
@@ -119,30 +123,21 @@ func (s *settler) mergeDirs(from, to entry) error {
 }
 
 func copyMetadata(from, to entry) error {
-	fd, err := openPath(from.dir, from.base)
+	fd, err := inode.OpenPath(from.dir, from.base)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	m, err := inodeMetadata(fd)
+	m, err := inode.Read(fd)
 	if err != nil {
 		return err
 	}
-	i := inode{to.dir, to.base, -1}
-	if err := i.dropXattrs(); err != nil {
+	i := inode.File{Dir: to.dir, Name: to.base}
+	if err := i.DropXattrs(); err != nil {
 		return err
 	}
-	return m.write(i)
+	return m.Write(i)
 }
 
 // later reports that the entry of a came after that of b. Where the tar's order is not known, b counts.
-func (s *settler) later(a, b string) bool {
-	return s.seq(a) > s.seq(b)
-}
-
-func (s *settler) seq(name string) int {
-	if n := s.tree.find(name); n != nil {
-		return n.seq
-	}
-	return 0
-}
+func (s *settler) later(a, b string) bool { return s.order[a] > s.order[b] }

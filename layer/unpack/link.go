@@ -1,4 +1,4 @@
-package layer
+package unpack
 
 import (
 	"errors"
@@ -7,6 +7,9 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
 // waiting is a hard link whose target was not there when its entry came: it is further down in the tar, or in a
@@ -22,7 +25,7 @@ type waiting struct {
 func (u *unpacker) hardLink(base, rawTarget string) error {
 	target, err := cleanName(rawTarget)
 	if err == nil && target.base == "" {
-		err = invalid("it is the root")
+		err = needs.Invalid("it is the root")
 	}
 	if err == nil {
 		err = u.linkTo(base, target)
@@ -53,14 +56,14 @@ func (u *unpacker) linkTo(base string, target name) error {
 	case !found, u.overlay() && !n.adds():
 		return u.wait(base, target.path())
 	}
-	st, err := lstat(from.fd, target.base)
+	st, err := inode.Stat(from.fd, target.base)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return u.wait(base, target.path())
 	case err != nil:
 		return err
-	case isType(st, unix.S_IFDIR):
-		return invalid("it is a directory")
+	case inode.IsType(st, unix.S_IFDIR):
+		return needs.Invalid("it is a directory")
 	}
 	if from.node != to.node || target.base != base {
 		if err := unix.Linkat(from.fd, target.base, to.fd, base, 0); err != nil {
@@ -78,7 +81,7 @@ func (u *unpacker) linkTo(base string, target name) error {
 // wait puts an empty file in the place of a hard link that cannot be made yet.
 func (u *unpacker) wait(base, target string) error {
 	n, err := u.fresh(base, func(dir int) error {
-		fd, err := openAt(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0)
+		fd, err := inode.OpenAt(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0)
 		if err != nil {
 			return err
 		}
@@ -94,44 +97,18 @@ func (u *unpacker) wait(base, target string) error {
 
 // finishLinks makes the links that waited. In a layer of its own it returns them for Settle, which knows whether
 // the layers below have their targets.
-func (u *unpacker) finishLinks() ([]Link, error) {
+func (u *unpacker) finishLinks() ([]needs.Link, error) {
 	links := slices.DeleteFunc(u.links, func(w waiting) bool {
 		return u.root.find(w.path) != w.node // replaced by a later entry
 	})
 	if u.overlay() {
-		var left []Link
+		var left []needs.Link
 		for _, w := range links {
-			left = append(left, Link{Name: w.path, Target: w.target})
+			left = append(left, needs.Link{Name: w.path, Target: w.target})
 		}
 		return left, nil
 	}
-	return nil, inAnyOrder(links, u.finishLink, func(w waiting) error { return errNoTarget(w.path, w.target) })
-}
-
-// inAnyOrder calls do for every link until no call gets any further: one link may wait for another. do reports
-// whether it made the link; stuck is the error for one that was never made.
-func inAnyOrder[L any](links []L, do func(L) (bool, error), stuck func(L) error) error {
-	for len(links) > 0 {
-		var left []L
-		for _, l := range links {
-			done, err := do(l)
-			if err != nil {
-				return err
-			}
-			if !done {
-				left = append(left, l)
-			}
-		}
-		if len(left) == len(links) {
-			return stuck(left[0])
-		}
-		links = left
-	}
-	return nil
-}
-
-func errNoTarget(link, target string) error {
-	return invalid("hard link %q: its target %q is neither in this layer nor below", link, target)
+	return nil, needs.InAnyOrder(links, u.finishLink, func(w waiting) error { return needs.NoTarget(w.path, w.target) })
 }
 
 func (u *unpacker) finishLink(w waiting) (bool, error) {
@@ -154,8 +131,10 @@ func (u *unpacker) finishLink(w waiting) (bool, error) {
 	if n := from.node.child(target.base); n != nil && (n.link != "" || n.dir) {
 		return false, nil
 	}
-	if _, err := lstat(from.fd, target.base); err != nil {
-		return false, ignoreMissing(err)
+	if _, err := inode.Stat(from.fd, target.base); errors.Is(err, unix.ENOENT) {
+		return false, nil
+	} else if err != nil {
+		return false, err
 	}
 	if err := unix.Unlinkat(to.fd, link.base, 0); err != nil {
 		return false, fmt.Errorf("hard link %q: %w", w.path, err)

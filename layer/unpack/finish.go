@@ -1,4 +1,4 @@
-package layer
+package unpack
 
 import (
 	"errors"
@@ -9,33 +9,40 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
 // finish does what must wait for the last entry: links that wait, whiteouts that turned out to be useless, and the
 // times of directories. It returns what the layer leaves to Settle.
-func (u *unpacker) finish() (Needs, error) {
+func (u *unpacker) finish() (needs.Needs, error) {
 	f := finisher{u: u}
 	links, err := u.finishLinks()
 	if err != nil {
-		return Needs{}, err
+		return needs.Needs{}, err
 	}
 	root := &u.parents.frames[0]
 	if err := f.directory(root.fd, "", u.root, false); err != nil {
-		return Needs{}, fmt.Errorf("finish directories: %w", err)
+		return needs.Needs{}, fmt.Errorf("finish directories: %w", err)
 	}
-	if err := setTime(root.fd, ".", u.root.mtime); err != nil {
-		return Needs{}, fmt.Errorf("set times of the root: %w", err)
+	if err := inode.SetTime(root.fd, ".", u.root.mtime); err != nil {
+		return needs.Needs{}, fmt.Errorf("set times of the root: %w", err)
 	}
 	if !u.overlay() {
-		return Needs{}, nil
+		return needs.Needs{}, nil
 	}
-	f.needs.Links, f.needs.Opaque, f.needs.Root, f.needs.tree = links, u.root.opaque, !u.root.named(), u.root
+	f.needs.Links, f.needs.Opaque, f.needs.Root = links, u.root.opaque, !u.root.named()
+	if len(f.needs.ImpliedDirs) > 0 || len(links) > 0 {
+		f.needs.Order = map[string]int{}
+		u.root.order("", f.needs.Order)
+	}
 	return f.needs, nil
 }
 
 type finisher struct {
 	u     *unpacker
-	needs Needs
+	needs needs.Needs
 }
 
 // directory finishes what is in a directory. alone: nothing of the layers below is left in it, because it or a
@@ -71,12 +78,12 @@ func (f *finisher) child(at int, parent, base string, n *node, alone bool) error
 	overlay := f.u.overlay()
 	if overlay && alone && !child.adds() {
 		// Implied by nothing but removals of what is hidden anyway.
-		return removeTree(at, base)
+		return inode.RemoveTree(at, base)
 	}
 	if overlay && !alone && !child.named() && !child.severed {
 		f.needs.ImpliedDirs = append(f.needs.ImpliedDirs, name)
 	}
-	fd, err := openDir(at, base)
+	fd, err := inode.OpenDir(at, base)
 	if err != nil {
 		return err
 	}
@@ -89,7 +96,7 @@ func (f *finisher) child(at int, parent, base string, n *node, alone bool) error
 	}
 	err = f.directory(fd, name, child, alone)
 	if child.timed {
-		err = errors.Join(err, setTime(fd, ".", child.mtime))
+		err = errors.Join(err, inode.SetTime(fd, ".", child.mtime))
 	}
 	return err
 }

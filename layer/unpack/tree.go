@@ -1,4 +1,4 @@
-package layer
+package unpack
 
 import (
 	"path"
@@ -54,23 +54,12 @@ func (n *node) find(path string) *node {
 	return n
 }
 
-// move gives the node at from the name to. Nodes that to lacks on its way are made; without a tree nothing happens.
-func (n *node) move(from, to string) {
-	moved := n.find(from)
-	if moved == nil {
-		return
+// order writes down which entry made each name.
+func (n *node) order(name string, numbers map[string]int) {
+	if n.named() {
+		numbers[name] = n.seq
 	}
-	delete(n.find(parentOf(from)).children, path.Base(from))
-	parent := n
-	for component := range strings.SplitSeq(parentOf(to), "/") {
-		if component == "" {
-			continue
-		}
-		child := parent.child(component)
-		if child == nil {
-			child = parent.put(component, &node{dir: true})
-		}
-		parent = child
+	for base, child := range n.children {
+		child.order(path.Join(name, base), numbers)
 	}
-	parent.put(path.Base(to), moved)
 }

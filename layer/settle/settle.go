@@ -1,4 +1,6 @@
-package layer
+// Package settle joins a layer that was unpacked alone to the layers below it. It is the inside of layer.Settle, which
+// says what is promised.
+package settle
 
 import (
 	"context"
@@ -12,31 +14,22 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
-// Settle joins the layer in dir, unpacked with ApplyOptions.Whiteouts, to its parents, so that mounted on them by
-// overlayfs it looks as if it had been unpacked on top of them. parents is the merged read-only view of all layers
-// below, nil if there is none; it is only read. The layer must not be mounted.
-//
-//   - A directory that the tar only implied gets the metadata of the one below. Where below there is a link to a
-//     directory, what the layer has in it moves to where the link leads.
-//   - A hard link to a file below copies that file, with all metadata, up into the layer first. Other names that the
-//     file has below stay apart (overlayfs with index=off).
-//   - Whiteouts in a directory that does not exist below go, as do directories that hold nothing else.
-//   - A layer that hides the whole tree below gets a whiteout for every name in its root.
-//
-// A hard link whose target is nowhere, and a parent that is a file below, are ErrInvalidArgument and name both. After
-// an error the layer is to be thrown away. Nothing is synced.
-func Settle(ctx context.Context, dir *os.File, needs Needs, parents *os.File) error {
+// Settle joins the layer in dir to parents, nil if there are none.
+func Settle(ctx context.Context, dir *os.File, n needs.Needs, parents *os.File) error {
 	defer runtime.KeepAlive(parents)
 	defer runtime.KeepAlive(dir)
 	s := &settler{
-		ctx: ctx, dir: dir, parents: parents, tree: needs.tree, opaque: needs.Opaque,
-		implied: setOf(needs.ImpliedDirs), whiteouts: setOf(needs.Whiteouts),
-		waiting: map[string]bool{}, copies: map[inodeID]string{},
+		ctx: ctx, dir: dir, parents: parents, order: maps.Clone(n.Order), opaque: n.Opaque,
+		implied: setOf(n.ImpliedDirs), whiteouts: setOf(n.Whiteouts),
+		waiting: map[string]bool{}, copies: map[inode.ID]string{},
 	}
-	for _, step := range []func(Needs) error{s.links, s.directories, s.removals, s.root} {
-		if err := step(needs); err != nil {
+	for _, step := range []func(needs.Needs) error{s.links, s.directories, s.removals, s.root} {
+		if err := step(n); err != nil {
 			return fmt.Errorf("settle layer: %w", err)
 		}
 	}
@@ -47,12 +40,12 @@ func Settle(ctx context.Context, dir *os.File, needs Needs, parents *os.File) er
 type settler struct {
 	ctx          context.Context
 	dir, parents *os.File
-	tree         *node // may be nil
+	order        map[string]int // which entry made a name; may be nil
 	opaque       bool
-	implied      map[string]bool    // directories not settled yet
-	whiteouts    map[string]bool    // directories that hold whiteouts
-	waiting      map[string]bool    // names of hard links not made yet
-	copies       map[inodeID]string // files below that have a copy in the layer under another name
+	implied      map[string]bool     // directories not settled yet
+	whiteouts    map[string]bool     // directories that hold whiteouts
+	waiting      map[string]bool     // names of hard links not made yet
+	copies       map[inode.ID]string // files below that have a copy in the layer under another name
 }
 
 func setOf(names []string) map[string]bool {
@@ -65,7 +58,7 @@ func setOf(names []string) map[string]bool {
 
 // directories settles the implied directories, parents first. A move changes the names of those that are left, which
 // is why the order is then made again.
-func (s *settler) directories(Needs) error {
+func (s *settler) directories(needs.Needs) error {
 	for len(s.implied) > 0 {
 		for _, name := range slices.Sorted(maps.Keys(s.implied)) {
 			if err := s.ctx.Err(); err != nil {
@@ -110,7 +103,7 @@ func (s *settler) directory(name string) (moved bool, err error) {
 	case !adds:
 		return false, s.drop(name)
 	case found == file:
-		return false, errNotDir{name}
+		return false, needs.NotDir{Name: name}
 	case to != "":
 		return true, s.merge(name, to)
 	}
@@ -140,12 +133,12 @@ func (s *settler) adds(name string) (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	names, err := readNames(fd)
+	names, err := inode.Names(fd)
 	if err != nil {
 		return false, err
 	}
 	for _, base := range names {
-		st, err := lstat(fd, base)
+		st, err := inode.Stat(fd, base)
 		if err != nil {
 			return false, err
 		}
@@ -153,7 +146,7 @@ func (s *settler) adds(name string) (bool, error) {
 		switch {
 		case isWhiteout(st):
 			continue
-		case !isType(st, unix.S_IFDIR), !s.implied[child]:
+		case !inode.IsType(st, unix.S_IFDIR), !s.implied[child]:
 			return true, nil
 		}
 		if adds, err := s.adds(child); err != nil || adds {
@@ -165,7 +158,7 @@ func (s *settler) adds(name string) (bool, error) {
 
 // drop removes name from the layer.
 func (s *settler) drop(name string) error {
-	return s.in(parentOf(name), func(parent int) error { return removeTree(parent, path.Base(name)) })
+	return s.in(parentOf(name), func(parent int) error { return inode.RemoveTree(parent, path.Base(name)) })
 }
 
 // in opens a directory of the layer for a change of its entries that leaves its time as it is.
@@ -175,7 +168,7 @@ func (s *settler) in(name string, do func(fd int) error) error {
 		return fmt.Errorf("open %q: %w", name, err)
 	}
 	defer unix.Close(fd)
-	return keepTime(fd, func() error { return do(fd) })
+	return inode.KeepTime(fd, func() error { return do(fd) })
 }
 
 // describe gives a directory of the layer the metadata of the one below.
@@ -185,7 +178,7 @@ func (s *settler) describe(name string) error {
 		return err
 	}
 	defer unix.Close(from)
-	m, err := inodeMetadata(from)
+	m, err := inode.Read(from)
 	if err != nil {
 		return err
 	}
@@ -194,7 +187,7 @@ func (s *settler) describe(name string) error {
 		return err
 	}
 	defer unix.Close(to)
-	return m.write(inode{to, ".", to})
+	return m.Write(inode.File{Dir: to, Name: "."})
 }
 
 // makeDirs makes name and its parents in the layer where they are missing, like those below where there are any.
@@ -214,7 +207,7 @@ func (s *settler) makeDirs(name string) error {
 	case err != nil:
 		return err
 	case own == file, own == link, own == absent && (found == file || found == link):
-		return errNotDir{name}
+		return needs.NotDir{Name: name}
 	}
 	err = s.in(parentOf(name), func(parent int) error { return makeDirOver(parent, path.Base(name), own == whiteout) })
 	if err != nil || own == whiteout || found != directory {
@@ -232,14 +225,14 @@ func makeDirOver(parent int, base string, whiteout bool) error {
 	if err := unix.Mkdirat(parent, base, 0o700); err != nil {
 		return err
 	}
-	if err := impliedMetadata().write(inode{parent, base, -1}); err != nil || !whiteout {
+	if err := inode.Implied().Write(inode.File{Dir: parent, Name: base}); err != nil || !whiteout {
 		return err
 	}
 	return makeOpaque(parent, base)
 }
 
 // removals removes the whiteouts that have nothing below them.
-func (s *settler) removals(Needs) error {
+func (s *settler) removals(needs.Needs) error {
 	for _, name := range slices.Sorted(maps.Keys(s.whiteouts)) {
 		if own, err := peek(s.dir, name); err != nil || own != directory {
 			continue // removed for having nothing else
@@ -259,12 +252,12 @@ func (s *settler) removals(Needs) error {
 }
 
 func removeWhiteouts(dir int) error {
-	names, err := readNames(dir)
+	names, err := inode.Names(dir)
 	if err != nil {
 		return err
 	}
 	for _, base := range names {
-		st, err := lstat(dir, base)
+		st, err := inode.Stat(dir, base)
 		if err == nil && isWhiteout(st) {
 			err = unix.Unlinkat(dir, base, 0)
 		}
@@ -276,16 +269,16 @@ func removeWhiteouts(dir int) error {
 }
 
 // root settles the root itself.
-func (s *settler) root(needs Needs) error {
+func (s *settler) root(n needs.Needs) error {
 	if s.parents == nil {
 		return nil
 	}
-	if needs.Opaque {
+	if n.Opaque {
 		if err := s.in("", s.hideAll); err != nil {
 			return err
 		}
 	}
-	if needs.Root {
+	if n.Root {
 		return s.describe("")
 	}
 	return nil
@@ -293,7 +286,7 @@ func (s *settler) root(needs Needs) error {
 
 // hideAll puts a whiteout for every name of the parents' root that the layer does not have.
 func (s *settler) hideAll(root int) error {
-	names, err := readNames(int(s.parents.Fd()))
+	names, err := inode.Names(int(s.parents.Fd()))
 	if err != nil {
 		return err
 	}
@@ -316,7 +309,7 @@ func (s *settler) visible(base string) (bool, error) {
 }
 
 func makeOpaque(at int, base string) error {
-	fd, err := openDir(at, base)
+	fd, err := inode.OpenDir(at, base)
 	if err != nil {
 		return err
 	}
@@ -326,12 +319,17 @@ func makeOpaque(at int, base string) error {
 
 // renamed updates what is noted by name after a directory of the layer moved.
 func (s *settler) renamed(from, to string) {
-	for _, set := range []map[string]bool{s.implied, s.whiteouts} {
-		for _, name := range slices.Collect(maps.Keys(set)) {
-			if name == from || strings.HasPrefix(name, from+"/") {
-				delete(set, name)
-				set[to+name[len(from):]] = true
-			}
+	rename(s.implied, from, to)
+	rename(s.whiteouts, from, to)
+	rename(s.order, from, to)
+}
+
+// rename gives the key from, and all that lie in it, the name to.
+func rename[V any](noted map[string]V, from, to string) {
+	for _, name := range slices.Collect(maps.Keys(noted)) {
+		if name == from || strings.HasPrefix(name, from+"/") {
+			noted[to+name[len(from):]] = noted[name]
+			delete(noted, name)
 		}
 	}
 }

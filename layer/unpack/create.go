@@ -1,4 +1,4 @@
-package layer
+package unpack
 
 import (
 	"archive/tar"
@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
 // create makes the entry h as base in the directory that was opened as its parent.
@@ -16,7 +19,7 @@ func (u *unpacker) create(base string, h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeLink {
 		return u.hardLink(base, h.Linkname)
 	}
-	m, err := headerMetadata(h)
+	m, err := metadata(h)
 	if err != nil {
 		return err
 	}
@@ -30,7 +33,7 @@ func (u *unpacker) create(base string, h *tar.Header, body io.Reader) error {
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
 		return u.special(base, h, m)
 	}
-	return invalid("entries of type %q are not supported", h.Typeflag)
+	return needs.Invalid("entries of type %q are not supported", h.Typeflag)
 }
 
 // fresh makes base with create, which fails with EEXIST where something is; that is then removed. The node returned
@@ -56,7 +59,7 @@ func (u *unpacker) fresh(base string, create func(dir int) error) (*node, error)
 func (u *unpacker) clear(parent *frame, base string) error {
 	delete(parent.node.children, base)
 	u.gone()
-	return removeTree(parent.fd, base)
+	return inode.RemoveTree(parent.fd, base)
 }
 
 // gone is called when a link or a directory is removed that may have been on the way of a walk. What is open for the
@@ -71,18 +74,10 @@ func (u *unpacker) dropInherited(parent *frame, base string) error {
 	if !parent.acl {
 		return nil
 	}
-	return inode{parent.fd, base, -1}.withPath(func(path string) error {
-		for _, name := range []string{aclAccess, aclDefault} {
-			err := unix.Removexattr(path, name)
-			if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
-				return fmt.Errorf("remove inherited %s: %w", name, err)
-			}
-		}
-		return nil
-	})
+	return inode.File{Dir: parent.fd, Name: base}.DropXattrs()
 }
 
-func (u *unpacker) directory(base string, m metadata) error {
+func (u *unpacker) directory(base string, m inode.Metadata) error {
 	parent := u.parents.top()
 	err := unix.Mkdirat(parent.fd, base, 0o700)
 	var n *node
@@ -96,26 +91,26 @@ func (u *unpacker) directory(base string, m metadata) error {
 	if err != nil {
 		return fmt.Errorf("make directory: %w", err)
 	}
-	if err := m.writeExceptTime(inode{parent.fd, base, -1}); err != nil {
+	if err := m.WriteExceptTime(inode.File{Dir: parent.fd, Name: base}); err != nil {
 		return err
 	}
 	u.parents.added()
 	n.seq, n.holds = u.seq, true
-	n.setTime(m.mtime)
+	n.setTime(m.Mtime)
 	return nil
 }
 
 // existingDir takes over what is already there by the name of a directory entry: a directory stays with what is in
 // it but loses its xattrs, anything else is replaced.
 func (u *unpacker) existingDir(parent *frame, base string) (*node, error) {
-	st, err := lstat(parent.fd, base)
+	st, err := inode.Stat(parent.fd, base)
 	if err != nil {
 		return nil, err
 	}
-	if !isType(st, unix.S_IFDIR) {
+	if !inode.IsType(st, unix.S_IFDIR) {
 		return u.makeDir(parent, base)
 	}
-	if err := (inode{parent.fd, base, -1}).dropXattrs(); err != nil {
+	if err := (inode.File{Dir: parent.fd, Name: base}).DropXattrs(); err != nil {
 		return nil, err
 	}
 	if n := parent.node.child(base); n != nil {
@@ -152,11 +147,11 @@ func (u *unpacker) makeDir(parent *frame, base string) (*node, error) {
 	return n, nil
 }
 
-func (u *unpacker) regular(base string, h *tar.Header, m metadata, body io.Reader) (err error) {
+func (u *unpacker) regular(base string, h *tar.Header, m inode.Metadata, body io.Reader) (err error) {
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
 	fd := -1
 	_, err = u.fresh(base, func(dir int) (err error) {
-		fd, err = openAt(dir, base, flags, 0o600)
+		fd, err = inode.OpenAt(dir, base, flags, 0o600)
 		return err
 	})
 	if fd >= 0 {
@@ -175,7 +170,7 @@ func (u *unpacker) regular(base string, h *tar.Header, m metadata, body io.Reade
 		return err
 	}
 	u.size += h.Size
-	return m.write(inode{u.parents.top().fd, base, fd})
+	return m.Write(inode.File{Dir: u.parents.top().fd, Name: base})
 }
 
 func (u *unpacker) writeAll(fd int, body io.Reader) error {
@@ -188,7 +183,7 @@ func (u *unpacker) blocks(body io.Reader, do func(offset int64, data []byte) err
 		n, err := fill(body, u.buf)
 		atEnd := errors.Is(err, io.EOF)
 		if err != nil && !atEnd {
-			return fmt.Errorf("read file: %w", u.stream.explain(err))
+			return fmt.Errorf("read file: %w", u.source.explain(err))
 		}
 		if err := do(offset, u.buf[:n]); err != nil {
 			return fmt.Errorf("write file: %w", err)
@@ -201,6 +196,16 @@ func (u *unpacker) blocks(body io.Reader, do func(offset int64, data []byte) err
 		}
 		offset += int64(n)
 	}
+}
+
+// fill is io.ReadFull that reports the reader's own error: io.EOF at the end, whether or not the buffer is full.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	return n, err
 }
 
 func writeFull(fd int, data []byte) error {
@@ -267,35 +272,35 @@ func pwriteFull(fd int, data []byte, offset int64) error {
 	return nil
 }
 
-func (u *unpacker) symlink(base string, h *tar.Header, m metadata) error {
+func (u *unpacker) symlink(base string, h *tar.Header, m inode.Metadata) error {
 	if strings.IndexByte(h.Linkname, 0) >= 0 || h.Linkname == "" || len(h.Linkname) > maxName {
-		return invalid("the target of the symbolic link is empty, longer than %d bytes, or holds a NUL", maxName)
+		return needs.Invalid("the target of the symbolic link is empty, longer than %d bytes, or holds a NUL", maxName)
 	}
 	_, err := u.fresh(base, func(dir int) error { return unix.Symlinkat(h.Linkname, dir, base) })
 	if err != nil {
 		return fmt.Errorf("make symbolic link: %w", err)
 	}
-	return m.write(inode{u.parents.top().fd, base, -1})
+	return m.Write(inode.File{Dir: u.parents.top().fd, Name: base})
 }
 
-func (u *unpacker) special(base string, h *tar.Header, m metadata) error {
+func (u *unpacker) special(base string, h *tar.Header, m inode.Metadata) error {
 	mode, dev := uint32(unix.S_IFIFO), uint64(0)
 	if h.Typeflag != tar.TypeFifo {
 		// dev_t of the kernel has 12 and 20 bits.
 		if h.Devmajor < 0 || h.Devmajor >= 1<<12 || h.Devminor < 0 || h.Devminor >= 1<<20 {
-			return invalid("device number %d:%d is outside 4095:1048575", h.Devmajor, h.Devminor)
+			return needs.Invalid("device number %d:%d is outside 4095:1048575", h.Devmajor, h.Devminor)
 		}
 		mode, dev = unix.S_IFBLK, unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor))
 	}
 	if h.Typeflag == tar.TypeChar {
 		mode = unix.S_IFCHR
 		if dev == 0 {
-			return invalid("the character device 0:0 is overlayfs's whiteout and would hide a file")
+			return needs.Invalid("the character device 0:0 is overlayfs's whiteout and would hide a file")
 		}
 	}
 	_, err := u.fresh(base, func(dir int) error { return unix.Mknodat(dir, base, mode|0o600, int(dev)) })
 	if err != nil {
 		return fmt.Errorf("make device or FIFO: %w", err)
 	}
-	return m.write(inode{u.parents.top().fd, base, -1})
+	return m.Write(inode.File{Dir: u.parents.top().fd, Name: base})
 }

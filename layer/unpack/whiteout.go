@@ -1,4 +1,4 @@
-package layer
+package unpack
 
 import (
 	"errors"
@@ -6,12 +6,15 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
 // remove carries out a whiteout or an opaque marker.
 func (u *unpacker) remove(n name) error {
 	found, err := u.parents.walk(n.parent, toRemove)
-	if errors.As(err, new(errNotDir)) {
+	if errors.As(err, new(needs.NotDir)) {
 		return nil // below a file there is nothing to remove
 	}
 	if err != nil || !found {
@@ -56,7 +59,7 @@ func (u *unpacker) sever(parent *frame, base string, child *node) error {
 		child.opaque = true
 		return u.markOpaque(parent.fd, base)
 	}
-	fd, err := openDir(parent.fd, base)
+	fd, err := inode.OpenDir(parent.fd, base)
 	if err != nil {
 		return err
 	}
@@ -65,7 +68,7 @@ func (u *unpacker) sever(parent *frame, base string, child *node) error {
 }
 
 func (u *unpacker) markOpaque(at int, base string) error {
-	fd, err := openDir(at, base)
+	fd, err := inode.OpenDir(at, base)
 	if err != nil {
 		return err
 	}
@@ -93,12 +96,12 @@ func (u *unpacker) strip(fd int, n *node) error {
 	if n.named() {
 		return nil
 	}
-	i := inode{fd, ".", fd}
-	if err := i.dropXattrs(); err != nil {
+	i := inode.File{Dir: fd, Name: "."}
+	if err := i.DropXattrs(); err != nil {
 		return err
 	}
-	n.setTime(impliedMetadata().mtime)
-	return impliedMetadata().writeExceptTime(i)
+	n.setTime(inode.Implied().Mtime)
+	return inode.Implied().WriteExceptTime(i)
 }
 
 // stripEntries removes from a directory what this layer does not add. It does so once for each directory.
@@ -107,7 +110,7 @@ func (u *unpacker) stripEntries(fd int, n *node) error {
 		return nil
 	}
 	n.opaque = true
-	names, err := readNames(fd)
+	names, err := inode.Names(fd)
 	if err != nil {
 		return err
 	}
@@ -117,7 +120,7 @@ func (u *unpacker) stripEntries(fd int, n *node) error {
 		switch {
 		case child == nil, child.dir && !child.adds():
 			delete(n.children, base)
-			if err := removeTree(fd, base); err != nil {
+			if err := inode.RemoveTree(fd, base); err != nil {
 				return fmt.Errorf("remove %q: %w", base, err)
 			}
 		case child.dir:
@@ -130,10 +133,21 @@ func (u *unpacker) stripEntries(fd int, n *node) error {
 }
 
 func (u *unpacker) stripChild(at int, base string, child *node) error {
-	fd, err := openDir(at, base)
+	fd, err := inode.OpenDir(at, base)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
 	return u.strip(fd, child)
+}
+
+// withFile lends fd as an *os.File, which Whiteouts wants.
+func withFile(fd int, do func(*os.File) error) error {
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(own), "layer directory")
+	defer f.Close()
+	return do(f)
 }

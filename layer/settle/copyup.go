@@ -1,4 +1,4 @@
-package layer
+package settle
 
 import (
 	"errors"
@@ -8,21 +8,21 @@ import (
 	"path"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
-// inodeID tells whether two names below are one file.
-type inodeID struct{ dev, ino uint64 }
-
 // links makes the hard links that wait. It comes first, while the names are those that the tar had.
-func (s *settler) links(needs Needs) error {
-	for _, l := range needs.Links {
+func (s *settler) links(n needs.Needs) error {
+	for _, l := range n.Links {
 		s.waiting[l.Name] = true
 	}
-	return inAnyOrder(needs.Links, s.link, func(l Link) error { return errNoTarget(l.Name, l.Target) })
+	return needs.InAnyOrder(n.Links, s.link, func(l needs.Link) error { return needs.NoTarget(l.Name, l.Target) })
 }
 
 // link makes one hard link. It reports false when there is no target, or none yet.
-func (s *settler) link(l Link) (bool, error) {
+func (s *settler) link(l needs.Link) (bool, error) {
 	if err := s.ctx.Err(); err != nil {
 		return false, err
 	}
@@ -57,7 +57,7 @@ func (s *settler) linkTo(name, target string) (bool, error) {
 	case found == absent, found == whiteout:
 		return false, nil
 	case found == directory:
-		return false, invalid("it is a directory")
+		return false, needs.Invalid("it is a directory")
 	}
 	hidden, err := s.hidden(target)
 	if err != nil {
@@ -114,14 +114,14 @@ func (s *settler) copyApart(name, target string) error {
 	})
 }
 
-func (s *settler) identify(target string) (inodeID, error) {
+func (s *settler) identify(target string) (inode.ID, error) {
 	fd, err := beneath(s.parents, target, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
-		return inodeID{}, err
+		return inode.ID{}, err
 	}
 	defer unix.Close(fd)
-	st, err := fstat(fd)
-	return inodeID{st.Dev, st.Ino}, err
+	st, err := inode.Fstat(fd)
+	return inode.IDOf(st), err
 }
 
 // copyFile copies target of the layers below, with all metadata, to base in dir.
@@ -131,11 +131,11 @@ func (s *settler) copyFile(target string, dir int, base string) error {
 		return err
 	}
 	defer unix.Close(from)
-	st, err := fstat(from)
+	st, err := inode.Fstat(from)
 	if err != nil {
 		return err
 	}
-	m, err := inodeMetadata(from)
+	m, err := inode.Read(from)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (s *settler) copyFile(target string, dir int, base string) error {
 		err = s.copyBytes(target, dir, base)
 	case unix.S_IFLNK:
 		var to string
-		if to, err = readlink(from, ""); err == nil {
+		if to, err = inode.Readlink(from, ""); err == nil {
 			err = unix.Symlinkat(to, dir, base)
 		}
 	default:
@@ -153,11 +153,11 @@ func (s *settler) copyFile(target string, dir int, base string) error {
 	if err != nil {
 		return fmt.Errorf("copy %q up: %w", target, err)
 	}
-	i := inode{dir, base, -1}
-	if err := i.dropXattrs(); err != nil { // a default ACL of the directory
+	i := inode.File{Dir: dir, Name: base}
+	if err := i.DropXattrs(); err != nil { // a default ACL of the directory
 		return err
 	}
-	return m.write(i)
+	return m.Write(i)
 }
 
 func (s *settler) copyBytes(target string, dir int, base string) (err error) {
@@ -167,7 +167,7 @@ func (s *settler) copyBytes(target string, dir int, base string) (err error) {
 	}
 	from := os.NewFile(uintptr(fd), target)
 	defer from.Close()
-	fd, err = openAt(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
+	fd, err = inode.OpenAt(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,10 @@
-package layer
+package unpack
 
 import (
-	"fmt"
 	"path"
 	"strings"
 
-	"github.com/containerd/errdefs"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
 const (
@@ -51,7 +50,7 @@ func parseName(raw string) (name, error) {
 		return n, nil
 	}
 	if strings.HasPrefix(n.parent, whiteoutPrefix) || strings.Contains(n.parent, "/"+whiteoutPrefix) {
-		return n, invalid("a whiteout cannot be a parent")
+		return n, needs.Invalid("a whiteout cannot be a parent")
 	}
 	switch hidden, isWhiteout := strings.CutPrefix(n.base, whiteoutPrefix); {
 	case !isWhiteout:
@@ -60,7 +59,7 @@ func parseName(raw string) (name, error) {
 	case strings.HasPrefix(n.base, metaPrefix):
 		n.purpose = ignored
 	case hidden == "" || hidden == "." || hidden == "..":
-		return n, invalid("a whiteout of nothing")
+		return n, needs.Invalid("a whiteout of nothing")
 	default:
 		n.base, n.purpose = hidden, removes
 	}
@@ -69,25 +68,21 @@ func parseName(raw string) (name, error) {
 
 func cleanName(raw string) (name, error) {
 	if strings.IndexByte(raw, 0) >= 0 {
-		return name{}, invalid("the name holds a NUL")
+		return name{}, needs.Invalid("the name holds a NUL")
 	}
 	clean := path.Clean("/" + raw)[1:]
 	if len(clean) > maxName {
-		return name{}, invalid("the name is longer than %d bytes", maxName)
+		return name{}, needs.Invalid("the name is longer than %d bytes", maxName)
 	}
 	depth := 0
 	for component := range strings.SplitSeq(clean, "/") {
 		if len(component) > maxComponent {
-			return name{}, invalid("a component of the name is longer than %d bytes", maxComponent)
+			return name{}, needs.Invalid("a component of the name is longer than %d bytes", maxComponent)
 		}
 		if depth++; depth > maxDepth {
-			return name{}, invalid("the name is deeper than %d directories", maxDepth)
+			return name{}, needs.Invalid("the name is deeper than %d directories", maxDepth)
 		}
 	}
 	parent, base := path.Split(clean)
 	return name{parent: strings.TrimSuffix(parent, "/"), base: base}, nil
-}
-
-func invalid(format string, args ...any) error {
-	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), errdefs.ErrInvalidArgument)
 }

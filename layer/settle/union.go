@@ -1,4 +1,4 @@
-package layer
+package settle
 
 import (
 	"errors"
@@ -9,7 +9,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
+
+// maxLinks is how many symbolic links one lookup follows, as in the kernel.
+const maxLinks = 40
 
 // beneath opens path under root. No component may be a link, so path must be a real name; if the last component is
 // one, flags with O_PATH and O_NOFOLLOW open the link itself.
@@ -53,13 +59,13 @@ func peek(root *os.File, path string) (presence, error) {
 		return absent, fmt.Errorf("open %q: %w", path, err)
 	}
 	defer unix.Close(fd)
-	st, err := fstat(fd)
+	st, err := inode.Fstat(fd)
 	switch {
 	case err != nil:
 		return absent, fmt.Errorf("stat %q: %w", path, err)
-	case isType(st, unix.S_IFDIR):
+	case inode.IsType(st, unix.S_IFDIR):
 		return directory, nil
-	case isType(st, unix.S_IFLNK):
+	case inode.IsType(st, unix.S_IFLNK):
 		return link, nil
 	case isWhiteout(st):
 		return whiteout, nil
@@ -68,7 +74,7 @@ func peek(root *os.File, path string) (presence, error) {
 }
 
 // isWhiteout tells overlayfs's whiteout. Settle meets them only in layers that are mounted by overlayfs.
-func isWhiteout(st unix.Stat_t) bool { return isType(st, unix.S_IFCHR) && st.Rdev == 0 }
+func isWhiteout(st unix.Stat_t) bool { return inode.IsType(st, unix.S_IFCHR) && st.Rdev == 0 }
 
 const opaqueXattr = "trusted.overlay.opaque"
 
@@ -136,7 +142,7 @@ func (s *settler) resolve(name string, followLast bool) (string, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return "", invalid("%q is a loop of symbolic links", name)
+			return "", needs.Invalid("%q is a loop of symbolic links", name)
 		}
 		if target[0] == '/' {
 			at = ""
@@ -181,5 +187,5 @@ func readlinkBeneath(root *os.File, name string) (string, error) {
 		return "", fmt.Errorf("open %q: %w", name, err)
 	}
 	defer unix.Close(fd)
-	return readlink(fd, "")
+	return inode.Readlink(fd, "")
 }

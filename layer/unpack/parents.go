@@ -1,4 +1,4 @@
-package layer
+package unpack
 
 import (
 	"errors"
@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
 // parents walks from the root of the layer to the directory in which an entry lies, one component at a time. Links
@@ -31,11 +33,11 @@ type frame struct {
 }
 
 func newParents(u *unpacker, root int) (*parents, error) {
-	fd, err := openDir(root, ".")
+	fd, err := inode.OpenDir(root, ".")
 	if err != nil {
 		return nil, err
 	}
-	return &parents{unpack: u, frames: []frame{{fd: fd, node: u.root, acl: hasDefaultACL(fd)}}}, nil
+	return &parents{unpack: u, frames: []frame{{fd: fd, node: u.root, acl: inode.HasDefaultACL(fd)}}}, nil
 }
 
 func (p *parents) top() *frame { return &p.frames[len(p.frames)-1] }
@@ -75,7 +77,7 @@ const (
 )
 
 // walk goes to dir. It reports false when it stopped at a directory that is missing. A component that is a file is
-// errNotDir.
+// needs.NotDir.
 func (p *parents) walk(dir string, mode walkMode) (bool, error) {
 	if p.valid && p.last == dir {
 		return true, nil
@@ -93,7 +95,7 @@ func (p *parents) walk(dir string, mode walkMode) (bool, error) {
 			continue
 		}
 		if len(p.frames) > maxDepth {
-			return false, invalid("parent %q is deeper than %d directories", dir, maxDepth)
+			return false, needs.Invalid("parent %q is deeper than %d directories", dir, maxDepth)
 		}
 		link, err := p.enter(component, mode)
 		if err != nil || link == missing {
@@ -103,7 +105,7 @@ func (p *parents) walk(dir string, mode walkMode) (bool, error) {
 			continue
 		}
 		if links++; links > maxLinks {
-			return false, invalid("parent %q is a loop of symbolic links", dir)
+			return false, needs.Invalid("parent %q is a loop of symbolic links", dir)
 		}
 		if link[0] == '/' {
 			p.truncate(1)
@@ -137,7 +139,7 @@ const missing = "\x00"
 // missing.
 func (p *parents) enter(name string, mode walkMode) (string, error) {
 	parent := p.top()
-	fd, err := openDir(parent.fd, name)
+	fd, err := inode.OpenDir(parent.fd, name)
 	switch {
 	case err == nil:
 		return "", p.push(fd, name)
@@ -147,7 +149,7 @@ func (p *parents) enter(name string, mode walkMode) (string, error) {
 	default:
 		return "", fmt.Errorf("open parent %q: %w", name, err)
 	}
-	link, err := readlink(parent.fd, name)
+	link, err := inode.Readlink(parent.fd, name)
 	switch {
 	case err == nil:
 		return link, nil
@@ -157,7 +159,7 @@ func (p *parents) enter(name string, mode walkMode) (string, error) {
 	if child := parent.node.child(name); child != nil && child.whiteout {
 		return p.absent(name, mode)
 	}
-	return "", errNotDir{path.Join(p.path(), name)}
+	return "", needs.NotDir{Name: path.Join(p.path(), name)}
 }
 
 func (p *parents) absent(name string, mode walkMode) (string, error) {
@@ -179,7 +181,7 @@ func (p *parents) push(fd int, name string) error {
 	n := p.top().node.child(name)
 	if n == nil {
 		// Only where the parents' tree is there already: its time is to stay.
-		st, err := fstat(fd)
+		st, err := inode.Fstat(fd)
 		if err != nil {
 			_ = unix.Close(fd)
 			return err
@@ -187,7 +189,7 @@ func (p *parents) push(fd int, name string) error {
 		n = p.top().node.put(name, &node{dir: true})
 		n.setTime(st.Mtim)
 	}
-	p.frames = append(p.frames, frame{fd: fd, name: name, node: n, acl: hasDefaultACL(fd)})
+	p.frames = append(p.frames, frame{fd: fd, name: name, node: n, acl: inode.HasDefaultACL(fd)})
 	return nil
 }
 
@@ -197,11 +199,11 @@ func (p *parents) imply(name string) error {
 	if err != nil {
 		return fmt.Errorf("make parent %q: %w", name, err)
 	}
-	if err := impliedMetadata().writeExceptTime(inode{p.top().fd, name, -1}); err != nil {
+	if err := inode.Implied().WriteExceptTime(inode.File{Dir: p.top().fd, Name: name}); err != nil {
 		return fmt.Errorf("make parent %q: %w", name, err)
 	}
-	n.setTime(impliedMetadata().mtime)
-	fd, err := openDir(p.top().fd, name)
+	n.setTime(inode.Implied().Mtime)
+	fd, err := inode.OpenDir(p.top().fd, name)
 	if err != nil {
 		return fmt.Errorf("open parent %q: %w", name, err)
 	}
@@ -218,22 +220,10 @@ func (p *parents) added() {
 	}
 }
 
-func hasDefaultACL(fd int) bool {
-	n, err := unix.Fgetxattr(fd, aclDefault, nil)
-	return err == nil && n > 0
-}
-
-// errNotDir says that a parent is neither a directory nor a link to one.
-type errNotDir struct{ parent string }
-
-func (e errNotDir) Error() string { return fmt.Sprintf("parent %q is not a directory", e.parent) }
-
-func (e errNotDir) Unwrap() error { return errdefs.ErrInvalidArgument }
-
 // lookup is walk without making anything, for which a file on the way only means that there is nothing.
 func (p *parents) lookup(dir string) (bool, error) {
 	found, err := p.walk(dir, onlyLook)
-	if errors.As(err, new(errNotDir)) {
+	if errors.As(err, new(needs.NotDir)) {
 		return false, nil
 	}
 	return found, err
