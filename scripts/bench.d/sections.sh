@@ -1,0 +1,171 @@
+# shellcheck shell=bash
+# What is measured. A section is a table: its commands take turns.
+# shellcheck source=scripts/bench.d/tools.sh
+source scripts/bench.d/tools.sh
+
+busybox=bench.test/busybox:1
+big=bench.test/big:1
+
+# add prints a command for the timer: add [-b BEFORE] [-a AFTER] [-n NAMESPACE] [-s SYNCED] [-c COPIES] WORK TOOL COMMAND...
+# BEFORE and AFTER are not timed. {i} becomes a number that no other run has, {n} one that no other copy has.
+add() {
+	local before='' after='' namespace='' sync='' copies=1 o OPTIND=1
+	while getopts b:a:n:s:c: o; do
+		case $o in
+		b) before=$OPTARG ;;
+		a) after=$OPTARG ;;
+		n) namespace=$OPTARG ;;
+		s) sync=$OPTARG ;;
+		c) copies=$OPTARG ;;
+		*) die "add: $*" ;;
+		esac
+	done
+	shift $((OPTIND - 1))
+	jq -nc --arg group "$1" --arg name "$2" --arg before "$before" --arg after "$after" --arg namespace "$namespace" \
+		--arg sync "$sync" --argjson copies "$copies" '{command: {$group, $name, argv: $ARGS.positional,
+			$before, $after, $namespace, $sync, $copies}}' --args -- "${@:3}"
+}
+
+# want prints a target of lrun: want WORK wall|cpu|memory LIMIT [FACTOR TOOL [ITS WORK]], which is LIMIT, or
+# FACTOR times the median of TOOL plus LIMIT.
+want() {
+	jq -nc --arg group "$1" --arg metric "$2" --argjson add "$3" --argjson factor "${4:-0}" --arg ref "${5:-}" \
+		--arg ref_group "${6:-$1}" '{target: {$group, $metric, $add, $factor, $ref, $ref_group}}'
+}
+
+# timed measures what it reads: timed NAME ROUNDS TITLE.
+timed() {
+	local rounds=$2 options=()
+	((rounds >= 10)) || options=(-warmups 1 -memory 1) # they take long
+	if [[ -n $BENCH_QUICK ]]; then
+		rounds=$((rounds < 10 ? 1 : 3))
+		options=(-warmups 1 -memory 1 -attempts 1)
+	fi
+	"$BENCH_DIR/bin/timer" -title "$3" -rounds "$rounds" -cgroups "$BENCH_GROUP:${BENCH_GROUP%-bench}" -scratch /run/bench \
+		-results "$BENCH_DIR/results/$1.json" "${options[@]}" | tee -a "$BENCH_PAGE"
+}
+
+# run_commands adds a run of true in the image $2 by every tool that knows images, as the work $1; further
+# arguments are options of add.
+run_commands() {
+	local work=$1 image=$2
+	shift 2
+	add "$@" "$work" lrun "${lrun[@]}" run --rm --network none "$image" true
+	add "$@" -n "$CRUN_NS" "$work" podman "${podman[@]}" run --rm --network none --cgroup-parent /lrun-bench/podman "$image" true
+	add "$@" "$work" "ctr 1.6" "${ctr[@]}" run --rm --cgroup '/lrun-bench/ctr-{i}-{n}' "$image" 't{i}-{n}' true
+	add "$@" "$work" "docker 20.10" "${docker[@]}" run --rm --network none "$image" true
+}
+
+# runtime_commands adds a run of true by the OCI runtimes alone, on bundles that are ready.
+runtime_commands() {
+	local work=$1
+	shift
+	add "$@" -n "$CRUN_NS" "$work" "crun alone" /usr/bin/crun --root /run/bench/crun run --bundle "$FS/bundles/crun-{n}" 't{i}-{n}'
+	add "$@" "$work" "runc alone" /usr/sbin/runc --root /run/bench/runc run --bundle "$FS/bundles/runc-{n}" 't{i}-{n}'
+}
+
+section_run() {
+	local work=run
+	load busybox
+	{
+		add "$work" unshare /usr/bin/unshare -muipnf chroot "$FS/rootfs" /bin/true
+		add "$work" bwrap /usr/bin/bwrap --unshare-all --ro-bind "$FS/lower" / --proc /proc --dev /dev /bin/true
+		run_commands "$work" "$busybox"
+		runtime_commands "$work"
+		want "$work" wall 0 2.5 unshare
+		want "$work" wall 0 1 "crun alone"
+		want "$work" cpu 12
+		want "$work" memory 16
+	} | timed run 20 "\`run --rm\` of \`true\` in busybox, no network"
+}
+
+section_layers() {
+	load busybox
+	load big
+	{
+		add "run, 1 layer" lrun "${lrun[@]}" run --rm --network none "$busybox" true
+		run_commands "run, 11 layers" "$big"
+		want "run, 11 layers" wall 2 1 lrun "run, 1 layer"
+	} | timed layers 20 "The same in an image of 11 layers"
+}
+
+section_create() {
+	local c
+	load busybox
+	{
+		c="${lrun[*]} create --name c{i} --network none $busybox true"
+		create_commands "" lrun "$c" "${lrun[*]} rm c{i}"
+		c="${podman[*]} create --name c{i} --network none --cgroup-parent /lrun-bench/podman $busybox true"
+		create_commands "$CRUN_NS" podman "$c" "${podman[*]} rm c{i}"
+		create_commands "" "ctr 1.6" "${ctr[*]} containers create $busybox c{i} true" "${ctr[*]} containers rm c{i}"
+		create_commands "" "docker 20.10" "${docker[*]} create --name c{i} --network none $busybox true" "${docker[*]} rm c{i}"
+		want create wall 10
+		want rm wall 8
+	} | timed create 20 "\`create\` and \`rm\`"
+}
+
+# create_commands adds making and removing a container: create_commands NAMESPACE TOOL CREATE REMOVE.
+create_commands() {
+	local create remove
+	read -ra create <<<"$3"
+	read -ra remove <<<"$4"
+	add -n "$1" -a "$4" create "$2" "${create[@]}"
+	add -n "$1" -b "$3" rm "$2" "${remove[@]}"
+}
+
+section_parallel() {
+	local work="50 runs"
+	load busybox
+	{
+		run_commands "$work" "$busybox" -c 50
+		runtime_commands "$work" -c 50
+	} | timed parallel 5 "50 containers started at once, until all are gone"
+}
+
+section_load() {
+	local work=load file=$FS/images/big.tar layers t=$FS/tmp/load store=(--root "$FS/buildah" --runroot /run/bench/buildah)
+	layers="$FS/images/base.layer $FS/images/small*.layer"
+	load big # so that there is something to remove before each run
+	{
+		add -s "$FS" -b "rm -rf $t; mkdir $t; sync -f $FS" "$work" "tar, layer by layer" \
+			/bin/bash -c "for l in $layers; do mkdir $t/\${l##*/} && tar -C $t/\${l##*/} -xf \$l; done"
+		add -s "$FS" -b "${lrun[*]} rmi $big; sync -f $FS" "$work" lrun "${lrun[@]}" load -q -i "$file"
+		add -s "$FS" -b "${podman[*]} rmi $big; sync -f $FS" -n "$CRUN_NS" "$work" podman "${podman[@]}" load -q -i "$file"
+		add -s "$FS" -b "buildah ${store[*]} rmi -a; sync -f $FS" \
+			"$work" buildah /usr/bin/buildah "${store[@]}" pull -q "docker-archive:$file"
+		add -s "$FS" -b "${docker[*]} rmi $big; sync -f $FS" "$work" "docker 20.10" "${docker[@]}" load -q -i "$file"
+		add -s "$FS" -b "${ctr[*]} images rm --sync $big; sync -f $FS" "$work" "ctr 1.6" "${ctr[@]}" images import "$file"
+		add -s "$FS" -b "rm -rf $t-u; mkdir $t-u; sync -f $FS" "$work" "skopeo and umoci" /bin/sh -c \
+			"skopeo --insecure-policy copy -q docker-archive:$file oci:$t-u/o:1 && umoci unpack --image $t-u/o:1 $t-u/b"
+	} | timed load 5 "\`load\` of the image of 11 layers"
+	rm -rf "$t"*
+}
+
+section_list() {
+	local k
+	load busybox
+	load hundred
+	for ((k = 0; k < 100; k++)); do
+		"${lrun[@]}" create --name "h$k" --network none "$busybox" true
+		in_crun_ns "${podman[@]}" create --name "h$k" --network none --cgroup-parent /lrun-bench/podman "$busybox" true
+		"${ctr[@]}" containers create "$busybox" "h$k" true
+		"${docker[@]}" create --name "h$k" --network none "$busybox" true
+	done >/dev/null
+	{
+		list_commands "ps -a" "ps -a" "containers ls"
+		list_commands images images "images ls"
+		want "ps -a" wall 8
+		want images wall 8
+	} | timed list 20 "\`ps -a\` of 100 containers, \`images\` of 101 images"
+}
+
+# list_commands adds a listing by every tool: list_commands WORK ARGUMENTS CTR-ARGUMENTS.
+list_commands() {
+	local args ctr_args
+	read -ra args <<<"$2"
+	read -ra ctr_args <<<"$3"
+	add "$1" lrun "${lrun[@]}" "${args[@]}"
+	add -n "$CRUN_NS" "$1" podman "${podman[@]}" "${args[@]}"
+	add "$1" "ctr 1.6" "${ctr[@]}" "${ctr_args[@]}"
+	add "$1" "docker 20.10" "${docker[@]}" "${args[@]}"
+}

@@ -1,0 +1,216 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// The metrics that a target can bound.
+const (
+	wall   = "wall"   // milliseconds
+	cpu    = "cpu"    // milliseconds
+	memory = "memory" // MiB
+)
+
+// sample is one run of a command, in milliseconds.
+type sample struct {
+	Wall float64 `json:"wall"`
+	Sync float64 `json:"sync"`
+	CPU  float64 `json:"cpu"` // of all processes that the command or a daemon ran for it
+}
+
+// result is what was measured of a command.
+type result struct {
+	command
+	Samples []sample  `json:"samples"`
+	Peaks   []float64 `json:"peaks"` // MiB
+}
+
+// report is a section as it was measured.
+type report struct {
+	Title    string    `json:"title"`
+	Rounds   int       `json:"rounds"`
+	Warmups  int       `json:"warmups"`
+	Others   []float64 `json:"others"`   // share of a core that others took in each round, in percent
+	Attempts []float64 `json:"attempts"` // the same in the median round of each attempt
+	Results  []result  `json:"results"`
+	Verdicts []verdict `json:"verdicts"`
+}
+
+// verdict says whether a target was held.
+type verdict struct {
+	target
+	Limit float64 `json:"limit"`
+	Value float64 `json:"value"`
+	Held  bool    `json:"held"`
+}
+
+// share returns what share of a core others took in the median round.
+func (r report) share() float64 { return median(r.Others) }
+
+// median returns the median of v, NaN of none.
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(v))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+// of collects one number of each sample.
+func (r result) of(f func(sample) float64) []float64 {
+	var v []float64
+	for _, s := range r.Samples {
+		v = append(v, f(s))
+	}
+	return v
+}
+
+// median returns the median of a metric.
+func (r result) median(metric string) float64 {
+	switch metric {
+	case cpu:
+		return median(r.of(func(s sample) float64 { return s.CPU }))
+	case memory:
+		return median(r.Peaks)
+	default:
+		return median(r.of(func(s sample) float64 { return s.Wall }))
+	}
+}
+
+// find returns the result of a command; check has seen to it that targets name only such as exist.
+func find(results []result, group, name string) (result, bool) {
+	i := slices.IndexFunc(results, func(r result) bool { return r.Group == group && r.Name == name })
+	if i < 0 {
+		return result{}, false
+	}
+	return results[i], true
+}
+
+// judge holds the results against the targets.
+func judge(targets []target, results []result) []verdict {
+	var all []verdict
+	for _, t := range targets {
+		v := verdict{target: t, Limit: t.Add}
+		if ref, ok := find(results, t.RefGroup, t.Ref); ok {
+			v.Limit += t.Factor * ref.median(t.Metric)
+		}
+		ours, _ := find(results, t.Group, subject)
+		v.Value = ours.median(t.Metric)
+		v.Held = v.Value <= v.Limit
+		all = append(all, v)
+	}
+	return all
+}
+
+// markdown writes a report as a heading, a table of the commands, and a table of the targets.
+func markdown(r report) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n\n%d rounds after %d to warm up. ", r.Title, r.Rounds, r.Warmups)
+	fmt.Fprintf(&b, "Other work took %.0f %% of a core in the median round, %.0f %% at most", r.share(), slices.Max(r.Others))
+	if len(r.Attempts) > 1 {
+		fmt.Fprintf(&b, "; this is the quietest of %d attempts (medians%s %%)", len(r.Attempts), list(r.Attempts))
+	}
+	b.WriteString(".\n\n")
+	commandTable(&b, r.Results)
+	if len(r.Verdicts) > 0 {
+		targetTable(&b, r)
+	}
+	return b.String()
+}
+
+func list(v []float64) string {
+	var b strings.Builder
+	for i, x := range v {
+		b.WriteString([]string{"", ","}[min(i, 1)])
+		fmt.Fprintf(&b, " %.0f", x)
+	}
+	return b.String()
+}
+
+func commandTable(b *strings.Builder, results []result) {
+	grouped := slices.ContainsFunc(results, func(r result) bool { return r.Group != results[0].Group })
+	synced := slices.ContainsFunc(results, func(r result) bool { return r.Sync != "" })
+	head, rule := "|", "|"
+	column := func(name, align string) { head, rule = head+" "+name+" |", rule+align+"|" }
+	if grouped {
+		column("work", "---")
+	}
+	column("command", "---")
+	for _, name := range []string{"median ms", "minimum ms", "× lrun", "CPU ms", "peak MiB"} {
+		column(name, "--:")
+	}
+	if synced {
+		column("sync after, ms", "--:")
+	}
+	b.WriteString(head + "\n" + rule + "\n")
+	for _, r := range results {
+		row := []string{r.Name}
+		if grouped {
+			row = []string{r.Group, r.Name}
+		}
+		walls := r.of(func(s sample) float64 { return s.Wall })
+		ours, _ := find(results, r.Group, subject)
+		row = append(row, number(median(walls)), number(slices.Min(walls)), ratio(median(walls)/ours.median(wall)),
+			number(r.median(cpu)), number(r.median(memory)))
+		if synced {
+			row = append(row, number(median(r.of(func(s sample) float64 { return s.Sync }))))
+		}
+		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
+	}
+	b.WriteString("\n")
+}
+
+func targetTable(b *strings.Builder, r report) {
+	b.WriteString("| target of lrun | limit | measured | |\n|---|--:|--:|---|\n")
+	for _, v := range r.Verdicts {
+		unit := map[string]string{wall: "ms", cpu: "ms", memory: "MiB"}[v.Metric]
+		word := "**missed**"
+		if v.Held {
+			word = "held"
+		}
+		fmt.Fprintf(b, "| %s | %s %s | %s %s | %s |\n", v.describe(), number(v.Limit), unit, number(v.Value), unit, word)
+	}
+	b.WriteString("\n")
+}
+
+// describe says a target in words.
+func (t target) describe() string {
+	what := map[string]string{wall: "", cpu: "CPU of ", memory: "peak memory of "}[t.Metric] + t.Group
+	unit := map[string]string{wall: "ms", cpu: "ms", memory: "MiB"}[t.Metric]
+	if t.Ref == "" {
+		return fmt.Sprintf("%s ≤ %g %s", what, t.Add, unit)
+	}
+	ref := t.Ref
+	if t.RefGroup != t.Group {
+		ref += ", " + t.RefGroup
+	}
+	if t.Factor != 1 {
+		ref = fmt.Sprintf("%g × %s", t.Factor, ref)
+	}
+	if t.Add != 0 {
+		ref += fmt.Sprintf(" + %g %s", t.Add, unit)
+	}
+	return what + " ≤ " + ref
+}
+
+// number writes a number with as many digits as are worth reading.
+func number(v float64) string {
+	switch {
+	case math.IsNaN(v):
+		return "–"
+	case v < 99.95:
+		return fmt.Sprintf("%.1f", v)
+	default:
+		return fmt.Sprintf("%.0f", v)
+	}
+}
+
+func ratio(v float64) string {
+	if v < 9.995 {
+		return fmt.Sprintf("%.2f", v)
+	}
+	return number(v)
+}
