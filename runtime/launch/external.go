@@ -146,7 +146,7 @@ func (b *bundle) explain(verb string, err error, log string) error {
 		errno unix.Errno
 	}{
 		{"executable file not found", unix.ENOENT},
-		{"no such file or directory: unknown", unix.ENOENT},
+		{"no such file or directory", unix.ENOENT},
 		{"permission denied", unix.EACCES},
 		{"is a directory", unix.EACCES},
 		{"exec format error", unix.ENOEXEC},
