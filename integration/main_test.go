@@ -71,6 +71,7 @@ func prepare() (cleanup func() error, err error) {
 		os.Setenv(workEnv, work),
 		os.Setenv("PATH", filepath.Join(work, "bin")+":"+os.Getenv("PATH")+":/usr/sbin:/sbin"),
 		provideBinary(filepath.Join(work, "bin", "lrun")),
+		provideWrapper(filepath.Join(work, "runc"), filepath.Join(work, "bin", "lrun"), "runc"),
 		provideImages(filepath.Join(work, "images")),
 	)
 }
@@ -85,6 +86,12 @@ func realFilesystem(dir string) error {
 		return nil
 	}
 	return unix.Mount("integration", dir, "tmpfs", 0, "mode=0755")
+}
+
+// provideWrapper makes a program lrun in dir that runs and creates containers with an external runtime.
+func provideWrapper(dir, lrun, external string) error {
+	script := fmt.Sprintf("#!/bin/bash\ncase ${1-} in run | create) exec %s \"$1\" --runtime %s \"${@:2}\" ;; esac\nexec %[1]s \"$@\"\n", lrun, external)
+	return errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "lrun"), []byte(script), 0o755))
 }
 
 // provideBinary copies the binary under test, or builds it as scripts/build does.

@@ -29,11 +29,31 @@ const (
 // condition driver:NAME holds for the driver under test.
 func TestScripts(t *testing.T) {
 	testutil.RequireRoot(t)
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runScripts(t, scripts, "")
+}
+
+// TestRunc runs the scripts about run once more, with runc in place of the built-in runtime.
+func TestRunc(t *testing.T) {
+	testutil.RequireRoot(t)
+	scripts, err := filepath.Glob("testdata/run-*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runScripts(t, scripts, "runc")
+}
+
+// runScripts runs scripts in which run and create use an external runtime, or the built-in one for "".
+// The condition runtime:NAME holds for the external one.
+func runScripts(t *testing.T, scripts []string, external string) {
 	driver := cmp.Or(os.Getenv(driverEnv), "overlayfs")
 	work := os.Getenv(workEnv)
 	testscript.Run(t, testscript.Params{
-		Dir:                "testdata",
-		WorkdirRoot:        filepath.Join(work, "w"),
+		Files:              scripts,
+		WorkdirRoot:        makeDirectory(t, filepath.Join(work, "w", cmp.Or(external, "builtin"))),
 		Deadline:           time.Now().Add(suiteLimit),
 		RequireUniqueNames: true,
 		Cmds:               commands(),
@@ -45,6 +65,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("IMAGES", filepath.Join(work, "images"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LC_ALL", "C.UTF-8")
+			if external != "" {
+				env.Setenv("PATH", filepath.Join(work, external)+":"+env.Getenv("PATH"))
+			}
 			env.Values[cgroupsBefore{}] = emptyCgroups()
 			env.Values[kept{}] = map[string]string{}
 			env.Values[testing.TB(nil)] = env.T().(testing.TB)
@@ -59,9 +82,20 @@ func TestScripts(t *testing.T) {
 			if name, ok := strings.CutPrefix(cond, "driver:"); ok {
 				return name == driver, nil
 			}
+			if name, ok := strings.CutPrefix(cond, "runtime:"); ok {
+				return name == external, nil
+			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 	})
+}
+
+func makeDirectory(t *testing.T, dir string) string {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // takeAway ends what a script left running and removes its directory.
