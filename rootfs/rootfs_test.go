@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer/layertest"
+	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/snapshot"
@@ -52,7 +54,7 @@ func open(root, driver string) (*world, error) {
 	dir := filepath.Join(root, "snapshots", driver)
 	var d snapshot.Driver = vfs.New(filepath.Join(dir, "data"))
 	if driver == "overlayfs" {
-		d = overlayfs.New(filepath.Join(dir, "data"), overlay.Probe(root).Method)
+		d = overlayfs.New(filepath.Join(dir, "data"), method())
 	}
 	snapshots, err := snapshot.Open(dir, d)
 	if err != nil {
@@ -60,6 +62,16 @@ func open(root, driver string) (*world, error) {
 	}
 	return &world{rootfs.Open(root, images, blobs, snapshots), root, driver}, nil
 }
+
+// method is how this kernel mounts overlays.
+var method = sync.OnceValue(func() mount.Method {
+	dir, err := os.MkdirTemp("", "lrun-probe-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	return overlay.Probe(dir).Method
+})
 
 func mustOpen(t testing.TB, root, driver string) *world {
 	t.Helper()

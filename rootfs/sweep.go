@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/snapshot"
 )
@@ -18,7 +21,7 @@ import (
 func (s *Store) Sweep(ctx context.Context) error {
 	errs := []error{s.Blobs.Sweep(), s.chains.Sweep(ctx)}
 	names, digests, err := s.unneeded(ctx)
-	if err != nil || len(names) > 0 || len(digests) > 0 {
+	if err != nil || len(names) > 0 || len(digests) > 0 || len(s.unfinished()) > 0 {
 		// Also after an error: another process may have removed an image while it was read.
 		err = s.chains.Locked(ctx, func() error { return s.sweepLocked(ctx) })
 	}
@@ -31,16 +34,37 @@ func (s *Store) Sweep(ctx context.Context) error {
 
 // sweepLocked removes the snapshots and blobs that nothing needs. The root is locked.
 func (s *Store) sweepLocked(ctx context.Context) error {
+	var errs []error
+	for _, path := range s.unfinished() {
+		errs = append(errs, os.Remove(path))
+	}
 	names, digests, err := s.unneeded(ctx)
 	if err != nil {
-		return err
+		return errors.Join(append(errs, err)...)
 	}
 	_, err = s.removeChains(ctx, names, nil, "")
-	errs := []error{err}
+	errs = append(errs, err)
 	for _, d := range digests {
 		errs = append(errs, s.Blobs.Remove(d))
 	}
 	return errors.Join(errs...)
+}
+
+// unfinished returns the versions of the index that were never finished, which only who has the root
+// locked writes.
+func (s *Store) unfinished() []string {
+	dir := filepath.Join(s.root, "images")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil // whoever reads the index will say what is wrong
+	}
+	var paths []string
+	for _, e := range entries {
+		if atomicfile.IsTemp(e.Name()) {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths
 }
 
 // unneeded returns the committed snapshots that no image needs, children before parents, and the

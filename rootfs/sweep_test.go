@@ -62,6 +62,10 @@ func TestSweep(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(w.root, "ingest/dead"), 0o700); err != nil {
 			t.Fatal(err)
 		}
+		// An index that was never finished.
+		if err := os.WriteFile(filepath.Join(w.root, "images/.tmp-1"), []byte("{"), 0o644); err != nil {
+			t.Fatal(err)
+		}
 		// Layers that no image has: two of them on one that an image has.
 		parent := im.ChainIDs()[0].String()
 		for _, name := range []string{"sha256:orphan-1", "sha256:orphan-2"} {
