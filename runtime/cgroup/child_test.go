@@ -181,8 +181,8 @@ func (c *child) line(t *testing.T) string {
 	return strings.TrimSpace(line)
 }
 
-// parent is where tests make their groups.
-const parent = "/lrun-cgroup-test"
+// parent is where the tests of this process make their groups.
+var parent = fmt.Sprintf("/lrun-cgroup-test-%d", os.Getpid())
 
 // detected returns the hierarchies of this host, and takes care that tests leave nothing in them.
 func detected(t testing.TB) *Hierarchy {

@@ -2,6 +2,7 @@ package seccomp
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +84,34 @@ func TestUnconditionalCallsLoadNoArgument(t *testing.T) {
 		conditional := name == "socket" || name == "personality" || name == "clone"
 		if err != nil || args != conditional || steps > 24 {
 			t.Errorf("%s: %d steps, arguments looked at %v, %v", name, steps, args, err)
+		}
+	}
+}
+
+// A conditional jump reaches 255 instructions; beyond, something must carry it: a copy of a return, or a jump.
+func TestJumpsReachAnywhere(t *testing.T) {
+	for pad := range 300 {
+		for _, between := range []int{0, 1, 300} {
+			p := &program{rets: map[uint32]int{}}
+			p.emit(opRet, 1)
+			yes := p.emit(opAnd, 0)
+			for range between {
+				p.emit(opRet, 99)
+			}
+			no := p.emit(opRet, 2)
+			for range pad {
+				p.emit(opRet, 99)
+			}
+			far := p.before(p.branch(opJeq, 7, yes, no), opLoad, offsetNr)
+			near := p.before(p.branch(opJeq, 107, no, yes), opLoad, offsetNr)
+			p.before(p.branch(opJge, 100, near, far), opLoad, offsetNr)
+			slices.Reverse(p.rev)
+			check(t, p.rev)
+			for nr, want := range map[uint32]uint32{7: 1, 9: 2, 100: 1, 107: 2} {
+				if ret, _, _, err := run(p.rev, data{nr: nr}); err != nil || ret != want {
+					t.Fatalf("%d, %d between: %d gives %d, %v; want %d\n%s", pad, between, nr, ret, err, want, listing(p.rev))
+				}
+			}
 		}
 	}
 }

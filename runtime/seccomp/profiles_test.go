@@ -73,9 +73,20 @@ func several() *specs.LinuxSeccomp {
 				Names: []string{"write", "no_such_call", "breakpoint"}, Action: specs.ActTrace, ErrnoRet: new(uint(77)),
 			},
 			{Names: []string{"chmod"}, Action: specs.ActErrno, ErrnoRet: new(uint(13))}, // as the default
-			call(specs.ActAllow, []string{"sync_file_range2", "arm_fadvise64_64", "set_tls"}),
+			call(specs.ActAllow, []string{"arm_fadvise64_64", "set_tls"}),
+			call(specs.ActLog, []string{"sync_file_range2"}, arg(0, specs.OpLessThan, 20)),
 			call(specs.ActAllow, []string{"socket", "accept", "semop", "shmget"}, arg(0, specs.OpEqualTo, 2)),
 			call(specs.ActLog, []string{"recvmsg", "sendto", "msgsnd"}),
+			call(specs.ActTrap, []string{"socketcall", "arm_sync_file_range"}, arg(0, specs.OpLessThan, 30)), // after socket
+			call(specs.ActLog, []string{"umask", "gettid"}, arg(0, specs.OpEqualTo, 1)),
+			{Names: []string{"umask"}, Action: specs.ActErrno, ErrnoRet: new(uint(13))},
+			{Names: []string{"getcpu"}, Action: specs.ActErrno, ErrnoRet: new(uint(13)), Args: []specs.LinuxSeccompArg{
+				arg(0, specs.OpEqualTo, 1), // as the default: says nothing
+			}},
+			call(specs.ActAllow, []string{"getcpu"}, arg(0, specs.OpLessEqual, 1)),
+			call(specs.ActTrap, []string{"sendmsg"}),
+			call(specs.ActAllow, []string{"ipc"}, arg(0, specs.OpEqualTo, 11)), // before what follows
+			call(specs.ActKill, []string{"semtimedop", "msgsnd"}),
 		},
 	}
 }

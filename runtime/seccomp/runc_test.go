@@ -98,13 +98,17 @@ func rare(t *testing.T) *specs.LinuxSeccomp {
 			p.Syscalls = append(p.Syscalls, call)
 		}
 	}
-	and, or, both := next(), next(), next()
+	and, or, both, refused := next(), next(), next(), next()
 	p.Syscalls = append(
 		p.Syscalls,
 		call(specs.ActAllow, and, arg(0, specs.OpMaskedEqual, 0x7e020000, 0), arg(1, specs.OpEqualTo, 0), arg(4, specs.OpGreaterThan, 1<<35)),
 		call(specs.ActAllow, or, arg(2, specs.OpEqualTo, 1), arg(2, specs.OpEqualTo, 2)),
 		call(specs.ActAllow, both, arg(0, specs.OpEqualTo, 7)),
 		call(specs.ActLog, both),
+		call(specs.ActErrno, refused),
+		call(specs.ActAllow, refused, arg(0, specs.OpEqualTo, 1)),
+		call(specs.ActErrno, []string{"lookup_dcookie"}, arg(0, specs.OpEqualTo, 1)),
+		call(specs.ActAllow, []string{"lookup_dcookie"}, arg(0, specs.OpLessEqual, 1)),
 		call(specs.ActAllow, []string{"listen", "shmat", "semop"}, arg(0, specs.OpEqualTo, 2)),
 	)
 	return p
