@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
@@ -32,19 +33,30 @@ func Open(dir string) *Store { return &Store{dir: dir} }
 // Path is where the files of the volume lie.
 func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, "_data") }
 
+// unlisted is the directory of a volume that is being made or removed. Its name says whose it is, so
+// that RemoveOf finds what a killed process left.
+func (s *Store) unlisted(container, name string) string {
+	return filepath.Join(s.dir, "."+container+"-"+name)
+}
+
 // Create makes an empty volume for a container. Its record is there before its directory is used; it
 // is not durable before the container's own record is, for without that it is an orphan.
 func (s *Store) Create(container string) (Volume, error) {
 	var id [32]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand, Go 1.24)
 	v := Volume{Name: hex.EncodeToString(id[:]), Created: time.Now().UTC(), Container: container}
-	if err := os.MkdirAll(filepath.Join(s.dir, v.Name), 0o700); err != nil {
+	dir := s.unlisted(container, v.Name)
+	if err := os.MkdirAll(filepath.Join(dir, "_data"), 0o700); err != nil {
 		return v, err
 	}
-	if err := atomicfile.WriteJSON(filepath.Join(s.dir, v.Name, "volume.json"), v, 0o600, atomicfile.Volatile); err != nil {
-		return v, err
+	err := os.Chmod(filepath.Join(dir, "_data"), 0o755)
+	if err == nil {
+		err = atomicfile.WriteJSON(filepath.Join(dir, "volume.json"), v, 0o600, atomicfile.Volatile)
 	}
-	return v, os.Mkdir(s.Path(v.Name), 0o755)
+	if err == nil {
+		err = os.Rename(dir, filepath.Join(s.dir, v.Name))
+	}
+	return v, err
 }
 
 // RemoveOf removes every volume of a container, and of nobody else. It reads the record of each volume.
@@ -56,23 +68,27 @@ func (s *Store) RemoveOf(container string) error {
 	errs := []error{err}
 	for _, e := range entries {
 		var v Volume
+		if name, ok := strings.CutPrefix(e.Name(), "."+container+"-"); ok {
+			errs = append(errs, s.remove(container, name))
+			continue
+		}
 		dir := filepath.Join(s.dir, e.Name())
 		err := atomicfile.ReadJSON(filepath.Join(dir, "volume.json"), &v)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err == nil && v.Container == container {
-			err = remove(dir)
+			err = errors.Join(os.Rename(dir, s.unlisted(container, e.Name())), s.remove(container, e.Name()))
 		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// remove deletes the files before the record, so that a volume half removed is found again.
-func remove(dir string) error {
-	if err := os.RemoveAll(filepath.Join(dir, "_data")); err != nil {
-		return fmt.Errorf("remove volume %s: %w", filepath.Base(dir), err)
+// remove deletes the files of an unlisted volume.
+func (s *Store) remove(container, name string) error {
+	if err := os.RemoveAll(s.unlisted(container, name)); err != nil {
+		return fmt.Errorf("remove volume %s: %w", name, err)
 	}
-	return os.RemoveAll(dir)
+	return nil
 }
