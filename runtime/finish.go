@@ -74,23 +74,30 @@ func (s *Store) Signal(id string, signal syscall.Signal) error {
 // no readable record). The caller holds the claim. What is gone already is no error.
 func (s *Store) Delete(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
-	if err == nil {
+	switch {
+	case isAbsent(err):
+		c.ID, err = id, s.dropNamesOf(id)
+	case err == nil:
 		err = s.dropName(c.Name, id)
 	}
-	if err != nil && !isAbsent(err) {
+	if err != nil {
 		return err
 	}
 	if err := s.removeCgroup(id); err != nil {
 		return err
 	}
-	// The record goes first: what has bytes and no record is an orphan that the sweep finds.
+	// While the record still says with which runtime it was started.
+	if err := s.removeRunDir(c); err != nil {
+		return err
+	}
+	// The record goes before the bytes: what has bytes and no record is an orphan that the sweep finds.
 	if err := os.Remove(filepath.Join(s.Dir(id), "config.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	if err := release(ctx, id); err != nil {
 		return fmt.Errorf("release the root of container %s: %w", short(id), err)
 	}
-	return errors.Join(s.removeRunDir(c), os.RemoveAll(s.Dir(id)))
+	return os.RemoveAll(s.Dir(id))
 }
 
 func (s *Store) removeCgroup(id string) error {
@@ -113,7 +120,7 @@ func (s *Store) removeRunDir(c Container) error {
 	}
 	// Never recursively: had something been mounted below, its files would go.
 	err := os.Remove(s.RunDir(c.ID))
-	if c.ID == "" || errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err

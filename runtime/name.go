@@ -80,6 +80,26 @@ func (s *Store) holder(name string) (string, bool) {
 	return string(b), err == nil
 }
 
+// dropNamesOf frees what names a container that has no record, and removes names that were never completely written. It
+// reads every name.
+func (s *Store) dropNamesOf(id string) error {
+	if err := os.MkdirAll(s.names(), 0o700); err != nil {
+		return err
+	}
+	lock, err := flock.Exclusive(s.names())
+	if err != nil {
+		return err
+	}
+	names, err := readNames(s.names())
+	errs := []error{err}
+	for _, name := range names {
+		if holder, _ := s.holder(name); holder == id || atomicfile.IsTemp(name) {
+			errs = append(errs, os.Remove(filepath.Join(s.names(), name)))
+		}
+	}
+	return errors.Join(append(errs, lock.Unlock())...)
+}
+
 // RandomName returns a name of two words that no container has.
 func (s *Store) RandomName() string {
 	left := strings.Fields("amber bold brave bright calm clear cosy crisp eager early fair fine fleet fond fresh gentle glad golden grand green happy hardy honest jolly keen kind late light lively lucky mellow merry mild neat noble patient plain proud quick quiet rapid rare ready round sharp silent simple sleek smooth solid spry steady still strong sunny swift tidy vivid warm wise witty young")

@@ -147,12 +147,22 @@ func releaser(e *env.Env) func(context.Context, string) error {
 	}
 }
 
+// sweeper is releaser for a container that was left half made or half deleted: its bytes may have no record.
+func sweeper(e *env.Env) func(context.Context, string) error {
+	return func(ctx context.Context, id string) error {
+		if err := releaser(e)(ctx, id); err != nil {
+			return err
+		}
+		return e.EachRootfs(func(roots *rootfs.Store) error { return roots.Snapshots.Sweep(ctx) })
+	}
+}
+
 // sweep puts right what killed processes left. It is quick when nothing is left.
 func sweep(ctx context.Context, e *env.Env) error {
 	if err := e.Privileged(); err != nil {
 		return err
 	}
-	if err := containers(e).Sweep(ctx, releaser(e)); err != nil {
+	if err := containers(e).Sweep(ctx, sweeper(e)); err != nil {
 		return fmt.Errorf("put right what a killed lrun left: %w", err)
 	}
 	return nil
