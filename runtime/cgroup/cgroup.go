@@ -13,6 +13,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime/cgroup/device"
 )
 
 // Hierarchy is every cgroup hierarchy of the host that is mounted here. It is a value read once by Detect.
@@ -112,6 +114,25 @@ func (h *Hierarchy) Open(path string) (*Group, error) {
 		}
 	}
 	return g, nil
+}
+
+// restrictDevices sets the rules of a new group.
+func (g *Group) restrictDevices(list []specs.LinuxDeviceCgroup) error {
+	rules, err := device.Parse(list)
+	if err != nil || len(rules) == 0 {
+		return err
+	}
+	if dir, unified := g.with("devices"); dir != "" && !unified {
+		return rules.WriteV1(dir)
+	}
+	dir := g.unified()
+	switch {
+	case rules.AllowAll():
+		return nil
+	case dir == "":
+		return fmt.Errorf("restrict devices: neither cgroup v2 nor the v1 controller is there: %w", errdefs.ErrNotImplemented)
+	}
+	return rules.AttachV2(dir)
 }
 
 func checkPath(path string) error {

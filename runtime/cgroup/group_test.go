@@ -7,13 +7,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 func create(t testing.TB, h *Hierarchy, name string, r *specs.LinuxResources) *Group {
@@ -149,7 +146,7 @@ func TestCreateUndoesWhatItMade(t *testing.T) {
 		"refused value": {specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "7000"}}, errdefs.ErrInvalidArgument, `cpuset.cpus to "7000"`},
 		"no such file":  {specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: "3MB"}}}, errdefs.ErrNotImplemented, "hugetlb.3MB"},
 		"device rule": {
-			specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{device(true, "u", 1, 1, "r")}}, errdefs.ErrInvalidArgument, `type "u"`,
+			specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{deviceRule(true, "u", 1, 1, "r")}}, errdefs.ErrInvalidArgument, `type "u"`,
 		},
 		"quota": {specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: new(int64(1))}}, errdefs.ErrInvalidArgument, `to "1"`},
 	} {
@@ -237,149 +234,6 @@ func TestJoinByThreadAndClone(t *testing.T) {
 	}
 }
 
-func TestPidsLimitStopsForks(t *testing.T) {
-	h := detected(t)
-	g := create(t, h, "forks", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(40))}})
-	defer remove(t, g)
-	c := start(t, g, "forks")
-	var forked int
-	var again bool
-	if _, err := fmt.Sscan(c.line(t), &forked, &again); err != nil || forked == 0 || forked > 40 || !again {
-		t.Errorf("%d processes, refused for want of numbers %v, %v", forked, again, err)
-	}
-	if pids, err := g.Pids(); err != nil || len(pids) < forked {
-		t.Errorf("%d processes are listed, %v", len(pids), err)
-	}
-}
-
-func TestMemoryLimitKills(t *testing.T) {
-	h := detected(t)
-	limit := int64(48 << 20)
-	for name, c := range map[string]struct {
-		behaviour string
-		want      bool
-	}{"hog": {"hog", true}, "modest": {"open /dev/null", false}} {
-		t.Run(name, func(t *testing.T) {
-			g := create(t, h, "memory", &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit, Swap: &limit}})
-			defer remove(t, g)
-			err := start(t, g, c.behaviour).Wait()
-			oom, oerr := g.OOMKilled()
-			if oom != c.want || oerr != nil || (err != nil) != c.want {
-				t.Errorf("out of memory %v, %v; the process ended with %v", oom, oerr, err)
-			}
-		})
-	}
-}
-
-func TestKillStopsForkBomb(t *testing.T) {
-	h := detected(t)
-	for name, hidden := range map[string]func(Mount) bool{
-		"all":             func(Mount) bool { return false },
-		"without v2":      func(m Mount) bool { return m.Unified },
-		"with v1 freezer": func(Mount) bool { return false },
-	} {
-		t.Run(name, func(t *testing.T) {
-			some := &Hierarchy{mounts: slices.DeleteFunc(h.Mounts(), hidden)}
-			if name == "with v1 freezer" { // as runc makes it
-				for i := range some.mounts {
-					some.mounts[i].atRoot = false
-				}
-			}
-			if len(some.mounts) == 0 {
-				t.Skip("v2 only")
-			}
-			g := create(t, some, "bomb", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(1000))}})
-			defer remove(t, g)
-			if said := start(t, g, "bomb").line(t); said != "ready" {
-				t.Fatal(said)
-			}
-			time.Sleep(50 * time.Millisecond)
-			before, err := g.Pids()
-			if err != nil {
-				t.Fatal(err)
-			}
-			began := time.Now()
-			if err := g.Kill(); err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%d processes, each of which forks, are gone after %v", len(before), time.Since(began))
-			if len(before) < 10 {
-				t.Error("that was no bomb")
-			}
-			if after, err := g.Pids(); err != nil || len(after) != 0 {
-				t.Errorf("left %v, %v", after, err)
-			}
-		})
-	}
-}
-
-func TestFreezeStopsEverything(t *testing.T) {
-	h := detected(t)
-	g := create(t, h, "freeze", nil)
-	defer remove(t, g)
-	c := start(t, g, "count")
-	var mu sync.Mutex
-	count := 0
-	go func() {
-		for {
-			if _, err := c.out.ReadString('\n'); err != nil {
-				return
-			}
-			mu.Lock()
-			count++
-			mu.Unlock()
-		}
-	}()
-	counted := func() int {
-		time.Sleep(60 * time.Millisecond)
-		mu.Lock()
-		defer mu.Unlock()
-		return count
-	}
-	if counted() == 0 {
-		t.Fatal("it does not count")
-	}
-	if err := g.Freeze(); err != nil {
-		t.Fatal(err)
-	}
-	if frozen := counted(); frozen != counted() {
-		t.Error("it counts while frozen")
-	}
-	if err := g.Thaw(); err != nil {
-		t.Fatal(err)
-	}
-	if thawed := counted(); thawed == counted() {
-		t.Error("it does not count after thawing")
-	}
-	if err := errors.Join(g.Freeze(), g.Kill()); err != nil { // what is frozen dies too
-		t.Error(err)
-	}
-	if err := (&Group{}).Freeze(); !errors.Is(err, errdefs.ErrNotImplemented) {
-		t.Errorf("without a freezer: %v", err)
-	}
-}
-
-func TestFreezeWithV1Freezer(t *testing.T) {
-	h := detected(t)
-	i, _ := h.find(controller{v1: "freezer"})
-	if i < 0 {
-		t.Skip("freezer is not a v1 controller here")
-	}
-	g := create(t, &Hierarchy{mounts: h.mounts[i : i+1]}, "freezer", nil)
-	defer remove(t, g)
-	c := start(t, g, "sleep")
-	c.line(t)
-	if err := g.Freeze(); err != nil {
-		t.Fatal(err)
-	}
-	if state, err := read(g.mounts[0].path() + "/freezer.state"); state != "FROZEN" || err != nil {
-		t.Errorf("state %q, %v", state, err)
-	}
-	if err := g.Kill(); err != nil { // before it is thawed
-		t.Error(err)
-	}
-}
-
 func TestRemoveGroupsOfTheContainer(t *testing.T) {
 	h := detected(t)
 	g := create(t, h, "deep", nil)
@@ -430,54 +284,6 @@ func TestManyAtOnce(t *testing.T) {
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestDevicesAreRestricted(t *testing.T) {
-	h := detected(t)
-	dir := t.TempDir()
-	loop, null := filepath.Join(dir, "loop"), filepath.Join(dir, "null")
-	for path, number := range map[string]uint64{loop: unix.Mkdev(7, 0), null: unix.Mkdev(1, 3)} {
-		mode := uint32(unix.S_IFBLK)
-		if path == null {
-			mode = unix.S_IFCHR
-		}
-		if err := unix.Mknod(path, mode|0o600, int(number)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	v2 := slices.DeleteFunc(h.Mounts(), func(m Mount) bool { return !m.Unified })
-	for name, c := range map[string]struct {
-		h     *Hierarchy
-		rules []specs.LinuxDeviceCgroup
-		kmsg  bool // refused
-	}{
-		"docker":             {h, dockers(), true},
-		"everything":         {h, []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}, false},
-		"v2 docker":          {&Hierarchy{mounts: v2}, dockers(), true},
-		"v2 everything":      {&Hierarchy{mounts: v2}, []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}, false},
-		"v2 only kmsg":       {&Hierarchy{mounts: v2}, []specs.LinuxDeviceCgroup{device(false, "c", 1, 11, "rw")}, true},
-		"v2 kmsg to be made": {&Hierarchy{mounts: v2}, []specs.LinuxDeviceCgroup{device(false, "c", 1, 11, "m")}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			if len(c.h.mounts) == 0 {
-				t.Skip("v2 is not mounted")
-			}
-			g := create(t, c.h, "devices", &specs.LinuxResources{Devices: c.rules})
-			defer remove(t, g)
-			p := start(t, g, "open /dev/kmsg "+null+" /dev/zero "+loop)
-			blocks := c.kmsg && len(c.rules) > 1
-			for _, want := range []string{
-				fmt.Sprint("/dev/kmsg ", c.kmsg), null + " false", "/dev/zero false", fmt.Sprint(loop, " ", blocks),
-			} {
-				if got := p.line(t); got != want {
-					t.Errorf("refused: got %q, want %q", got, want)
-				}
-			}
-			if err := p.Wait(); err != nil {
-				t.Error(err)
-			}
-		})
 	}
 }
 

@@ -1,4 +1,6 @@
-package cgroup
+// Package device restricts which devices the processes of a control group may use: in cgroup v1 by the files of its
+// devices controller, in v2 by an eBPF program.
+package device
 
 import (
 	"errors"
@@ -11,8 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deviceRule is a checked rule. Of the rules that match an access, the last decides.
-type deviceRule struct {
+// Rules are checked rules. Of those that match an access, the last decides; what none matches is allowed.
+type Rules []rule
+
+type rule struct {
 	allow        bool
 	kind         byte  // 'b', 'c' or 'a' for both
 	major, minor int64 // -1: any
@@ -20,14 +24,16 @@ type deviceRule struct {
 }
 
 // all says whether r is about every access to every device.
-func (r deviceRule) all() bool {
+func (r rule) all() bool {
 	return r.kind == 'a' && r.major < 0 && r.minor < 0 && len(r.access) == 3
 }
 
-func deviceRules(list []specs.LinuxDeviceCgroup) ([]deviceRule, error) {
-	rules := make([]deviceRule, 0, len(list))
+// Parse checks list, in which no type means both, and no number any. A rule that cannot be is
+// errdefs.ErrInvalidArgument.
+func Parse(list []specs.LinuxDeviceCgroup) (Rules, error) {
+	rules := make(Rules, 0, len(list))
 	for i, d := range list {
-		r := deviceRule{allow: d.Allow, kind: 'a', major: -1, minor: -1}
+		r := rule{allow: d.Allow, kind: 'a', major: -1, minor: -1}
 		switch d.Type {
 		case "b", "c":
 			r.kind = d.Type[0]
@@ -62,33 +68,20 @@ func deviceRules(list []specs.LinuxDeviceCgroup) ([]deviceRule, error) {
 	return rules, nil
 }
 
-// restrictDevices sets the rules of a new group: in v1 by its files, in v2 by a program.
-func (g *Group) restrictDevices(list []specs.LinuxDeviceCgroup) error {
-	rules, err := deviceRules(list)
-	if err != nil || len(rules) == 0 {
-		return err
-	}
-	if dir, unified := g.with("devices"); dir != "" && !unified {
-		return restrictV1(dir, rules)
-	}
-	if len(rules) == 1 && rules[0].all() && rules[0].allow {
-		return nil
-	}
-	if dir := g.unified(); dir != "" {
-		return attachDeviceProgram(dir, deviceProgram(rules))
-	}
-	return fmt.Errorf("restrict devices: neither cgroup v2 nor the v1 controller is there: %w", errdefs.ErrNotImplemented)
+// AllowAll says whether every access to every device is allowed.
+func (rs Rules) AllowAll() bool {
+	return len(rs) == 0 || len(rs) == 1 && rs[0].all() && rs[0].allow
 }
 
-// restrictV1 writes rules to the files of the v1 controller, each of which is opened once.
-func restrictV1(dir string, rules []deviceRule) error {
+// WriteV1 sets the rules of dir, a group of the v1 devices controller that has no group below it.
+func (rs Rules) WriteV1(dir string) error {
 	fds := map[string]int{}
 	defer func() {
 		for _, fd := range fds {
 			_ = unix.Close(fd)
 		}
 	}()
-	for _, r := range rules {
+	for _, r := range rs {
 		file := dir + "/devices.deny"
 		if r.allow {
 			file = dir + "/devices.allow"
@@ -114,7 +107,7 @@ func restrictV1(dir string, rules []deviceRule) error {
 }
 
 // v1 returns r as lines for the v1 files, where "a" stands for all accesses to all devices whatever follows it.
-func (r deviceRule) v1() []string {
+func (r rule) v1() []string {
 	if r.all() {
 		return []string{"a"}
 	}

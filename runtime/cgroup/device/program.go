@@ -1,4 +1,4 @@
-package cgroup
+package device
 
 import (
 	"encoding/binary"
@@ -19,7 +19,7 @@ type instruction struct {
 	imm    int32
 }
 
-// Registers: the context, and what deviceProgram loads from it.
+// Registers: the context, and what a program loads from it.
 const (
 	r0, regContext, regType, regAccess, regMajor, regMinor = 0, 1, 2, 3, 4, 5
 )
@@ -36,9 +36,9 @@ const (
 	opExit     = unix.BPF_JMP | unix.BPF_EXIT
 )
 
-// deviceProgram returns an eBPF program of type CGROUP_DEVICE for rules: it looks at them from the last on, and allows
-// what none is about. An access of two kinds needs one rule that allows both, as in v1.
-func deviceProgram(rules []deviceRule) []instruction {
+// program returns an eBPF program of type CGROUP_DEVICE: it looks at the rules from the last on, and allows what none is
+// about. An access of two kinds needs one rule that allows both, as in v1.
+func (rs Rules) program() []instruction {
 	prog := []instruction{ // struct bpf_cgroup_dev_ctx: access<<16 | type, major, minor
 		{opLoadWord, regType | regContext<<4, 0, 0},
 		{opMov, regAccess | regType<<4, 0, 0},
@@ -54,7 +54,7 @@ func deviceProgram(rules []deviceRule) []instruction {
 		}
 		return []instruction{in, {opExit, 0, 0, 0}}
 	}
-	for _, r := range slices.Backward(rules) {
+	for _, r := range slices.Backward(rs) {
 		if r.all() {
 			return append(prog, verdict(r.allow)...)
 		}
@@ -65,7 +65,7 @@ func deviceProgram(rules []deviceRule) []instruction {
 }
 
 // mismatch returns instructions that skip themselves and the two of a verdict where r is not about the access.
-func (r deviceRule) mismatch() []instruction {
+func (r rule) mismatch() []instruction {
 	var tests []instruction
 	switch r.kind {
 	case 'b':
@@ -101,14 +101,14 @@ func (r deviceRule) mismatch() []instruction {
 	return tests
 }
 
-// attachDeviceProgram loads prog and attaches it to the v2 group dir, with which it goes.
-func attachDeviceProgram(dir string, prog []instruction) error {
+// AttachV2 makes the rules a program and attaches it to the v2 group dir, with which it goes.
+func (rs Rules) AttachV2(dir string) error {
 	group, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("restrict devices: open cgroup %s: %w", dir, err)
 	}
 	defer unix.Close(group)
-	program, err := loadDeviceProgram(prog)
+	program, err := load(rs.program())
 	if err != nil {
 		return fmt.Errorf("restrict devices of cgroup %s: load BPF program: %w", dir, err)
 	}
@@ -123,7 +123,7 @@ func attachDeviceProgram(dir string, prog []instruction) error {
 	return nil
 }
 
-func loadDeviceProgram(prog []instruction) (int, error) {
+func load(prog []instruction) (int, error) {
 	var code []byte
 	for _, in := range prog {
 		code = append(code, in.code, in.regs)

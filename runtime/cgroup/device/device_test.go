@@ -1,4 +1,4 @@
-package cgroup
+package device
 
 import (
 	"errors"
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func device(allow bool, kind string, major, minor int64, access string) specs.LinuxDeviceCgroup {
+func item(allow bool, kind string, major, minor int64, access string) specs.LinuxDeviceCgroup {
 	d := specs.LinuxDeviceCgroup{Allow: allow, Type: kind, Access: access}
 	if major >= 0 {
 		d.Major = &major
@@ -25,10 +25,10 @@ func device(allow bool, kind string, major, minor int64, access string) specs.Li
 // dockers are the rules of an ordinary container.
 func dockers() []specs.LinuxDeviceCgroup {
 	list := []specs.LinuxDeviceCgroup{
-		{Allow: false, Access: "rwm"}, device(true, "c", -1, -1, "m"), device(true, "b", -1, -1, "m"),
+		{Allow: false, Access: "rwm"}, item(true, "c", -1, -1, "m"), item(true, "b", -1, -1, "m"),
 	}
 	for _, n := range [][2]int64{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 1}, {5, 2}, {136, -1}} {
-		list = append(list, device(true, "c", n[0], n[1], "rwm"))
+		list = append(list, item(true, "c", n[0], n[1], "rwm"))
 	}
 	return list
 }
@@ -44,16 +44,16 @@ func TestDeviceRulesAsLines(t *testing.T) {
 			"allow c 1:8 rwm", "allow c 1:9 rwm", "allow c 5:0 rwm", "allow c 5:1 rwm", "allow c 5:2 rwm", "allow c 136:* rwm",
 		}},
 		"what comes before all": {
-			[]specs.LinuxDeviceCgroup{device(true, "c", 1, 3, "r"), device(true, "a", -1, -1, "mwr"), device(false, "b", 8, 0, "w")},
+			[]specs.LinuxDeviceCgroup{item(true, "c", 1, 3, "r"), item(true, "a", -1, -1, "mwr"), item(false, "b", 8, 0, "w")},
 			[]string{"allow a", "deny b 8:0 w"},
 		},
 		"both kinds": {
-			[]specs.LinuxDeviceCgroup{device(true, "a", 1, 3, "rw"), device(false, "", -1, -1, "m")},
+			[]specs.LinuxDeviceCgroup{item(true, "a", 1, 3, "rw"), item(false, "", -1, -1, "m")},
 			[]string{"allow b 1:3 rw", "allow c 1:3 rw", "deny b *:* m", "deny c *:* m"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rules, err := deviceRules(c.list)
+			rules, err := Parse(c.list)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,24 +72,20 @@ func TestDeviceRulesAsLines(t *testing.T) {
 
 func TestInvalidDeviceRules(t *testing.T) {
 	for name, d := range map[string]specs.LinuxDeviceCgroup{
-		"type": device(true, "u", 1, 3, "r"), "no access": device(true, "c", 1, 3, ""), "access": device(true, "c", 1, 3, "rx"),
-		"access twice": device(true, "c", 1, 3, "rr"), "large": device(true, "c", 1<<31, 3, "r"),
+		"type": item(true, "u", 1, 3, "r"), "no access": item(true, "c", 1, 3, ""), "access": item(true, "c", 1, 3, "rx"),
+		"access twice": item(true, "c", 1, 3, "rr"), "large": item(true, "c", 1<<31, 3, "r"),
 		"negative": {Type: "c", Major: new(int64(-2)), Access: "r"},
 	} {
-		if _, err := deviceRules([]specs.LinuxDeviceCgroup{d}); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if _, err := Parse([]specs.LinuxDeviceCgroup{d}); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: got %v", name, err)
 		}
-	}
-	err := (&Group{}).restrictDevices(dockers())
-	if !errors.Is(err, errdefs.ErrNotImplemented) {
-		t.Errorf("without any hierarchy: got %v", err)
 	}
 }
 
 // access is the kernel's struct bpf_cgroup_dev_ctx.
 type access struct{ accessType, major, minor uint32 }
 
-// runDevice executes a device program. It knows the instructions that deviceProgram uses.
+// runDevice executes a device program. It knows the instructions that programs use.
 func runDevice(t *testing.T, prog []instruction, a access) bool {
 	t.Helper()
 	var r [11]uint64
@@ -131,7 +127,7 @@ func runDevice(t *testing.T, prog []instruction, a access) bool {
 }
 
 // meant is what rules mean for an access of kind letters.
-func meant(rules []deviceRule, kind byte, major, minor int64, letters string) bool {
+func meant(rules Rules, kind byte, major, minor int64, letters string) bool {
 	for _, r := range slices.Backward(rules) {
 		if r.kind != 'a' && r.kind != kind || r.major >= 0 && r.major != major || r.minor >= 0 && r.minor != minor {
 			continue
@@ -152,22 +148,22 @@ func TestDeviceProgramDoesWhatRulesMean(t *testing.T) {
 	for name, list := range map[string][]specs.LinuxDeviceCgroup{
 		"none":   nil,
 		"docker": dockers(),
-		"all":    {device(true, "a", -1, -1, "rwm")},
+		"all":    {item(true, "a", -1, -1, "rwm")},
 		"nested": {
-			device(false, "a", -1, -1, "rwm"), device(true, "a", 1, -1, "rw"), device(false, "c", 1, 3, "w"),
-			device(true, "b", 8, 0, "r"), device(true, "b", 8, 0, "w"), device(true, "c", -1, 9, "m"),
+			item(false, "a", -1, -1, "rwm"), item(true, "a", 1, -1, "rw"), item(false, "c", 1, 3, "w"),
+			item(true, "b", 8, 0, "r"), item(true, "b", 8, 0, "w"), item(true, "c", -1, 9, "m"),
 		},
-		"denying":        {device(false, "b", -1, -1, "rw"), device(false, "c", 1, 5, "rwm"), device(true, "c", 1, 5, "r")},
-		"replaced":       {device(false, "c", 1, 3, "rwm"), device(true, "a", -1, -1, "rwm"), device(false, "c", 1, 5, "m")},
-		"large numbers":  {device(false, "a", -1, -1, "rwm"), device(true, "c", 1<<31-1, 1<<31-1, "rwm")},
-		"not everything": {device(false, "a", -1, -1, "rw")},
+		"denying":        {item(false, "b", -1, -1, "rw"), item(false, "c", 1, 5, "rwm"), item(true, "c", 1, 5, "r")},
+		"replaced":       {item(false, "c", 1, 3, "rwm"), item(true, "a", -1, -1, "rwm"), item(false, "c", 1, 5, "m")},
+		"large numbers":  {item(false, "a", -1, -1, "rwm"), item(true, "c", 1<<31-1, 1<<31-1, "rwm")},
+		"not everything": {item(false, "a", -1, -1, "rw")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rules, err := deviceRules(list)
+			rules, err := Parse(list)
 			if err != nil {
 				t.Fatal(err)
 			}
-			prog := deviceProgram(rules)
+			prog := rules.program()
 			for kind, number := range map[byte]uint32{'b': unix.BPF_DEVCG_DEV_BLOCK, 'c': unix.BPF_DEVCG_DEV_CHAR} {
 				for _, dev := range [][2]int64{{1, 3}, {1, 5}, {1, 9}, {8, 0}, {8, 1}, {136, 7}, {1<<31 - 1, 1<<31 - 1}, {0, 0}} {
 					for letters, mask := range map[string]uint32{"m": 1, "r": 2, "w": 4, "rw": 6} {
