@@ -174,7 +174,7 @@ func (o *listOptions) id(id string) string {
 }
 
 func (o *listOptions) row(now time.Time, l listed) row {
-	command := strings.Join(l.Settings.Args, " ")
+	command := commandLine(l.Settings.Args)
 	if !o.noTrunc {
 		command = format.Ellipsis(command, 20)
 	}
@@ -183,6 +183,17 @@ func (o *listOptions) row(now time.Time, l listed) row {
 		RunningFor: format.Ago(now, l.Created), State: string(l.state.Status), Status: status(now, l.state), Names: l.Name,
 		Labels: labelList(l.Labels), Mounts: mountList(l), Networks: l.Network, labels: l.Labels,
 	}
+}
+
+// commandLine joins a program and its arguments; one with a space in it is quoted, as Docker does.
+func commandLine(args []string) string {
+	words := slices.Clone(args)
+	for i := 1; i < len(words); i++ {
+		if strings.Contains(words[i], " ") {
+			words[i] = "'" + words[i] + "'"
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // imageName shortens an image that was given by its id.

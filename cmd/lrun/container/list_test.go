@@ -1,0 +1,106 @@
+package container
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/spec"
+)
+
+func fixture(name string, st runtime.State) listed {
+	return listed{runtime.Container{
+		ID: "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", Name: name, Image: "busybox", Network: "none",
+		ImageID: "sha256:fa3bcab5c2df5a284eacc1ffc2e3495d819e4446a3aaf6d959ba0809ea45daa1", Created: time.Unix(1_700_000_000, 0),
+		Labels: map[string]string{"tier": "web", "b": ""}, Settings: spec.Settings{Args: []string{"sh", "-c", "echo hello >/greeting"}},
+	}, st}
+}
+
+func TestRow(t *testing.T) {
+	now := time.Unix(1_700_000_100, 0)
+	for name, c := range map[string]struct {
+		state  runtime.State
+		status string
+	}{
+		"running": {runtime.State{Status: runtime.Running, StartedAt: now.Add(-time.Hour)}, "Up About an hour"},
+		"exited":  {runtime.State{Status: runtime.Exited, ExitCode: 137, FinishedAt: now.Add(-3 * time.Second)}, "Exited (137) 3 seconds ago"},
+		"created": {runtime.State{Status: runtime.Created}, "Created"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := listOptions{}
+			got := o.row(now, fixture("web", c.state))
+			if got.Status != c.status || got.ID != "0123456789ab" || got.Command != `"sh -c 'echo hello >…"` || got.RunningFor != "About a minute ago" {
+				t.Errorf("got %+v", got)
+			}
+			if got.Labels != "b=,tier=web" || got.Label("tier") != "web" {
+				t.Errorf("labels %q", got.Labels)
+			}
+			o.noTrunc = true
+			if got := o.row(now, fixture("web", c.state)); len(got.ID) != 64 || got.Command != `"sh -c 'echo hello >/greeting'"` {
+				t.Errorf("whole: %s %s", got.ID, got.Command)
+			}
+		})
+	}
+}
+
+func TestSelection(t *testing.T) {
+	running := fixture("web", runtime.State{Status: runtime.Running})
+	exited := fixture("db", runtime.State{Status: runtime.Exited, ExitCode: 3})
+	created := fixture("new", runtime.State{Status: runtime.Created})
+	for name, c := range map[string]struct {
+		set  func(*listOptions)
+		want []string
+	}{
+		"those that run":      {func(*listOptions) {}, []string{"web"}},
+		"all":                 {func(o *listOptions) { o.all = true }, []string{"web", "db", "new"}},
+		"status shows others": {func(o *listOptions) { _ = o.filters.Set("status=exited") }, []string{"db"}},
+		"exit code":           {func(o *listOptions) { _ = o.filters.Set("exited=3") }, []string{"db"}},
+		"other exit code":     {func(o *listOptions) { _ = o.filters.Set("exited=0") }, nil},
+		"part of a name":      {func(o *listOptions) { o.all = true; _ = o.filters.Set("name=e") }, []string{"web", "new"}},
+		"two names":           {func(o *listOptions) { o.all = true; _ = o.filters.Set("name=web"); _ = o.filters.Set("name=db") }, []string{"web", "db"}},
+		"label with a value":  {func(o *listOptions) { _ = o.filters.Set("label=tier=web") }, []string{"web"}},
+		"label without":       {func(o *listOptions) { _ = o.filters.Set("label=none") }, nil},
+		"ancestor":            {func(o *listOptions) { _ = o.filters.Set("ancestor=busybox:latest") }, []string{"web"}},
+		"ancestor by id":      {func(o *listOptions) { _ = o.filters.Set("ancestor=fa3bcab5c2df") }, []string{"web"}},
+		"no such ancestor":    {func(o *listOptions) { _ = o.filters.Set("ancestor=alpine") }, nil},
+		"id":                  {func(o *listOptions) { _ = o.filters.Set("id=0123") }, []string{"web"}},
+		"network":             {func(o *listOptions) { _ = o.filters.Set("network=host") }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var o listOptions
+			c.set(&o)
+			keep, err := selection(&o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, l := range []listed{running, exited, created} {
+				if keep(l) {
+					got = append(got, l.Name)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+	var o listOptions
+	_ = o.filters.Set("colour=red")
+	if _, err := selection(&o); err == nil {
+		t.Error("an unknown filter passes")
+	}
+}
+
+func TestParseSignal(t *testing.T) {
+	for s, want := range map[string]int{"KILL": 9, "SIGTERM": 15, "term": 15, "1": 1, "64": 64, "RTMIN+3": 37, "SIGUSR1": 10} {
+		if got, err := parseSignal(s); err != nil || int(got) != want {
+			t.Errorf("parseSignal(%q) = %d, %v; want %d", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", "0", "-1", "65", "NOPE", "RTMIN+31", "9x"} {
+		if got, err := parseSignal(s); err == nil {
+			t.Errorf("parseSignal(%q) = %d", s, got)
+		}
+	}
+}
