@@ -78,9 +78,6 @@ func newContainer(e *env.Env, o *settings.Options, im image.Image, args []string
 		return c, nil, err
 	}
 	store := containers(e)
-	if c.Name == "" {
-		c.Name = store.RandomName()
-	}
 	if err := reserveIDFile(o.IDFile, c.ID); err != nil {
 		return c, nil, err
 	}
@@ -118,7 +115,20 @@ func fillParts(ctx context.Context, e *env.Env, c *runtime.Container, im image.I
 	if err := fillVolumes(ctx, e, c); err != nil {
 		return err
 	}
-	return containers(e).Create(claim, *c)
+	return record(containers(e), claim, c)
+}
+
+// record records a container. One without a name gets one that nobody has, nor takes at this moment.
+func record(store *runtime.Store, claim *runtime.Claim, c *runtime.Container) error {
+	if c.Name != "" {
+		return store.Create(claim, *c)
+	}
+	for {
+		c.Name = store.RandomName()
+		if err := store.Create(claim, *c); !errors.Is(err, errdefs.ErrAlreadyExists) {
+			return err
+		}
+	}
 }
 
 // reserveIDFile writes the id before anything is made, so that a file that exists stops the container.
