@@ -41,6 +41,8 @@ func TestHardLinks(t *testing.T) {
 		{chainTest{name: "to itself", layers: one(lt.Link("file", "file"))}, nil},
 		{chainTest{name: "to itself in the layer", layers: one(lt.File("a", "1"), lt.Link("a", "a"), lt.Whiteout("a"))}, nil},
 		{chainTest{name: "to itself, not to be removed", layers: one(lt.Whiteout("tmp/x"), lt.Link("./file", "/file"))}, nil},
+		{chainTest{name: "through a link that changes", layers: one(lt.File("d/x", "1"), lt.File("e/x", "2"), lt.Symlink("l", "d"), lt.Link("a", "l/x"), lt.Symlink("l", "e"), lt.Link("b", "l/x"))}, []string{"b", "e/x"}},
+		{chainTest{name: "through a directory that changes", layers: one(lt.File("d/x", "1"), lt.Link("a", "d/x"), lt.File("d", ""), lt.File("d", ""), lt.Dir("d"), lt.File("d/x", "2"), lt.Link("b", "d/x"))}, []string{"b", "d/x"}},
 		{chainTest{name: "instead of a lower file", layers: one(lt.Link("tmp/x", "file"))}, []string{"tmp/x", "file"}},
 		{chainTest{name: "instead of a directory", layers: one(lt.Link("deep", "file"))}, []string{"deep", "file"}},
 	} {
@@ -69,6 +71,32 @@ func TestHardLinksReplaced(t *testing.T) {
 		for _, unpack := range []func(testing.TB, ...[]byte) (string, error){inOrder, outOfOrder} {
 			if _, err := unpack(t, tars...); err != nil {
 				t.Errorf("%v: %v", later, err)
+			}
+		}
+	}
+}
+
+// A hard link keeps the lower file that a later entry hides, and does not bring its old name back. (The oracle, which
+// removes first, finds no target.)
+func TestHardLinksThenHidden(t *testing.T) {
+	testutil.RequireRoot(t)
+	for _, tt := range []struct {
+		target string
+		hide   lt.Entry
+	}{
+		{"file", lt.Whiteout("file")}, {"etc/passwd", lt.Whiteout("etc")}, {"etc/passwd", lt.Opaque("etc")}, {"etc/passwd", lt.Opaque("")}, {"file", lt.Opaque("")},
+		{"lib/libc", lt.Opaque("usr/lib")},
+	} {
+		tars := [][]byte{base, lt.Tar(lt.Link("new/a", tt.target), lt.Link("b", tt.target), tt.hide)}
+		for _, unpack := range []func(testing.TB, ...[]byte) (string, error){inOrder, outOfOrder} {
+			dir, err := unpack(t, tars...)
+			must(t, err)
+			sameFile(t, dir+"/new/a", dir+"/b")
+			if data, err := os.ReadFile(dir + "/b"); err != nil || len(data) == 0 {
+				t.Errorf("%v: %q, %v", tt, data, err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, tt.target)); err == nil {
+				t.Errorf("%v: the target is back", tt)
 			}
 		}
 	}

@@ -99,14 +99,17 @@ func (s *settler) below(path string) (presence, error) {
 	return found, err
 }
 
-// hidden reports that a directory of the layer above path is opaque.
+// hidden reports that the layer hides all that is below path: a directory above it is opaque, or in the layer it is
+// a whiteout, a file or a link.
 func (s *settler) hidden(name string) (bool, error) {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		fd, err := beneath(s.dir, dir, unix.O_RDONLY|unix.O_DIRECTORY)
-		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		switch {
+		case errors.Is(err, unix.ENOENT):
 			continue
-		}
-		if err != nil {
+		case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+			return true, nil
+		case err != nil:
 			return false, fmt.Errorf("open %q: %w", dir, err)
 		}
 		opaque := isOpaque(fd)

@@ -169,12 +169,10 @@ func (p *parents) absent(name string, mode walkMode) (string, error) {
 	return "", p.imply(name)
 }
 
-// nothingBelow reports that this layer hides whatever the parents have by a name that it does not have itself.
+// nothingBelow reports that there is nothing left below a name that the layer does not have: the parents' tree is
+// here and lacks it, or a whiteout hides it.
 func (p *parents) nothingBelow(name string) bool {
-	if !p.unpack.overlay() || p.top().node.child(name) != nil { // a whiteout
-		return true
-	}
-	return slices.ContainsFunc(p.frames, func(f frame) bool { return f.node.opaque })
+	return !p.unpack.overlay() || p.top().node.child(name) != nil
 }
 
 func (p *parents) push(fd int, name string) error {
