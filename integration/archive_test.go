@@ -190,6 +190,9 @@ func ociLayout(out files, images []*imageSpec, index, nested bool) error {
 
 func named(desc ocispec.Descriptor, ref string) ocispec.Descriptor {
 	if ref != "" {
+		if !strings.Contains(path.Base(ref), ":") {
+			ref += ":latest" // a word alone would be taken as a tag
+		}
 		desc.Annotations = map[string]string{ocispec.AnnotationRefName: ref}
 	}
 	return desc

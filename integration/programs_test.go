@@ -68,7 +68,7 @@ func worstMain() {
 	report("mknod", unix.Mknod(file+".node", unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
 	report("mknod 0:0", unix.Mknod(file+".zero", unix.S_IFCHR, 0))
 	report("fifo", unix.Mkfifo(file+".fifo", 0o666))
-	for _, m := range [][3]string{{"tmpfs", dir, ""}, {"overlay", "/", "lowerdir=/:/bin"}, {"proc", "/proc", ""}} {
+	for _, m := range [][3]string{{"tmpfs", "/home", ""}, {"overlay", "/", "lowerdir=/:/bin"}, {"proc", "/proc", ""}} {
 		report("mount "+m[0], unix.Mount("none", m[1], m[0], 0, m[2]))
 	}
 	report("bind", unix.Mount("/", "/tmp", "", unix.MS_BIND|unix.MS_REC, ""))

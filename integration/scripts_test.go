@@ -105,7 +105,14 @@ func takeAway(work string) error {
 			_ = p.Kill() // it may be gone
 		}
 	}
-	err := detachBelow(work)
+	// One more command puts right what a killed lrun left.
+	sweep := exec.Command("timeout", "-k", "5", "20", "lrun", "rm", "-f", "none")
+	sweep.Env = append(os.Environ(), "LRUN_ROOT="+filepath.Join(work, "root"), "LRUN_STATE="+filepath.Join(work, "state"))
+	out, err := sweep.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("sweep: %w: %s", err, out)
+	}
+	err = errors.Join(err, detachBelow(work))
 	if os.Getenv("LRUN_TEST_KEEP") == "" {
 		err = errors.Join(err, os.RemoveAll(work))
 	}
