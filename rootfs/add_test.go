@@ -153,7 +153,11 @@ func TestAddThatFailsLeavesNothing(t *testing.T) {
 			c.Image.Manifest.Digest = digest.FromString("another manifest")
 			return t.Context()
 		}, errdefs.IsNotFound},
-		"an index that cannot be written": {func(t *testing.T, w *world, _ *image.Candidate) context.Context {
+		"a name that cannot be stored": {func(t *testing.T, _ *world, c *image.Candidate) context.Context {
+			c.Refs[0] = c.Refs[0].Repository()
+			return t.Context()
+		}, errdefs.IsInvalidArgument},
+		"an index that cannot be read": {func(t *testing.T, w *world, _ *image.Candidate) context.Context {
 			index := filepath.Join(w.root, "images/index.json")
 			good, err := os.ReadFile(index)
 			if err != nil {

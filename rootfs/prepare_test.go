@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -122,6 +123,32 @@ func TestPrepareAnImageThatIsGone(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 		w.unchanged(t, before)
+	})
+}
+
+// TestPrepareWaitsForRemove has an image removed at the very moment that a container is made of it.
+func TestPrepareWaitsForRemove(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		im := w.mustAdd(t, spec{layers: [][]byte{base, change}, refs: []string{"one"}})
+		prepared := make(chan error, 1)
+		_, err := w.Remove(t.Context(), "one", false, func(digest.Digest) (string, bool) { // called with the root locked
+			go func() {
+				_, err := w.Prepare(context.Background(), "c1", im, rootfs.PrepareOptions{})
+				prepared <- err
+			}()
+			select {
+			case err := <-prepared:
+				t.Errorf("a container was made meanwhile: %v", err)
+			case <-time.After(100 * time.Millisecond):
+			}
+			return "", false
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := <-prepared; !errdefs.IsNotFound(err) {
+			t.Errorf("a container of what is gone: %v", err)
+		}
 	})
 }
 

@@ -9,11 +9,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/image/builtin"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/snapshot"
@@ -98,9 +100,15 @@ func TestSweep(t *testing.T) {
 func TestSweepOfACleanRoot(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		im := w.mustAdd(t, spec{layers: [][]byte{base, change}, refs: []string{"one"}})
+		builtIn, layers := hello(t, "lrun 1")
+		if err := w.AddLayers(t.Context(), builtin.Hello, builtIn, layers); err != nil {
+			t.Fatal(err)
+		}
 		before := w.files(t)
 		blocked := func(digest.Digest) (string, bool) { // called with the root locked
-			if err := w.Sweep(t.Context()); err != nil {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if err := w.Sweep(ctx); err != nil {
 				t.Error(err)
 			}
 			return "c1", true
