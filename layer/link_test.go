@@ -84,7 +84,11 @@ func TestHardLinksThenHidden(t *testing.T) {
 		target string
 		hide   lt.Entry
 	}{
-		{"file", lt.Whiteout("file")}, {"etc/passwd", lt.Whiteout("etc")}, {"etc/passwd", lt.Opaque("etc")}, {"etc/passwd", lt.Opaque("")}, {"file", lt.Opaque("")},
+		{"file", lt.Whiteout("file")},
+		{"file", lt.Opaque("")},
+		{"etc/passwd", lt.Whiteout("etc")},
+		{"etc/passwd", lt.Opaque("etc")},
+		{"etc/passwd", lt.Opaque("")},
 		{"lib/libc", lt.Opaque("usr/lib")},
 	} {
 		tars := [][]byte{base, lt.Tar(lt.Link("new/a", tt.target), lt.Link("b", tt.target), tt.hide)}
