@@ -3,7 +3,6 @@ package runtime
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,9 +13,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/trace"
-	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
-	"github.com/lrun-dev/lrun/runtime/seccomp"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -37,16 +34,6 @@ type StartOptions struct {
 	DieWithParent bool
 }
 
-// Pending is a container whose first process is being made and waits. It ends up in Start or must be
-// abandoned.
-type Pending struct {
-	store     *Store
-	c         Container
-	hierarchy *cgroup.Hierarchy
-	group     *cgroup.Group
-	child     *launch.Child // nil: an external runtime makes the process
-}
-
 // Active is a running container, in the hands of the process that started it.
 type Active struct {
 	*launch.Process
@@ -56,39 +43,15 @@ type Active struct {
 	started State
 }
 
-// Begin makes the cgroup of c, whose claim the caller holds until the container has finished, and
-// begins to make its first process. It needs neither a record nor a root, which can be made meanwhile.
-func (s *Store) Begin(c Container) (*Pending, error) {
-	p := &Pending{store: s, c: c}
-	var err error
-	if p.hierarchy, err = s.cgroups(); err != nil {
-		return nil, err
-	}
-	if p.group, err = p.hierarchy.Create(cgroupPath(c.ID), spec.Resources(c.Settings)); err != nil {
-		return nil, err
-	}
-	if c.Runtime == "" {
-		p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy)), p.group)
-	}
-	trace.Step("cgroup made")
-	return p, nil
-}
-
-// Abandon takes back what Begin has made.
-func (p *Pending) Abandon() error {
-	var err error
-	if p.child != nil {
-		err = p.child.Abandon()
-	}
-	return errors.Join(err, p.group.Kill(), p.group.Remove())
-}
-
 // Start runs the program of c, which is the container that Begin was given, complete by now. On an
 // error nothing runs and nothing is left but the record, which then says why.
 func (p *Pending) Start(ctx context.Context, c Container, o StartOptions) (*Active, error) {
-	p.c = c
 	a := &Active{Pending: p, network: o.Network}
-	err := a.start(ctx, o)
+	err := p.wait()
+	if err == nil {
+		p.c = c
+		err = a.start(ctx, o)
+	}
 	if err == nil {
 		err = a.record()
 	}
@@ -121,7 +84,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	}
 	trace.Step("configuration made")
 	request := launch.Request{
-		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID), Group: a.group,
+		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID), Group: a.group, Filter: a.filter,
 		Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
 	}
 	if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
@@ -134,10 +97,6 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
 		return err
 	}
-	if request.Filter, err = filter(config.Linux.Seccomp); err != nil {
-		return err
-	}
-	trace.Step("filter compiled")
 	a.Process, err = launch.Start(ctx, a.child, request)
 	return err
 }
@@ -145,14 +104,11 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 func (a *Active) configuration(identity spec.Identity) (*specs.Spec, error) {
 	settings := a.c.Settings
 	settings.Mounts = append(a.store.fileMounts(a.c), settings.Mounts...)
-	bounding, err := boundingSet()
-	if err != nil {
-		return nil, err
-	}
 	facts := spec.Facts{
-		Identity: identity, Bounding: bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
-		Devices: spec.DefaultDevices(),
+		Identity: identity, Bounding: a.bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
+		Devices: spec.DefaultDevices(), Seccomp: a.profile,
 	}
+	var err error
 	if settings.Privileged {
 		if facts.Devices, err = spec.HostDevices(); err != nil {
 			return nil, err
@@ -163,34 +119,7 @@ func (a *Active) configuration(identity spec.Identity) (*specs.Spec, error) {
 			return nil, err
 		}
 	}
-	config, err := spec.New(settings, facts)
-	if err != nil || settings.Privileged {
-		return config, err
-	}
-	config.Linux.Seccomp, err = seccomp.Default(config.Process.Capabilities.Bounding)
-	return config, err
-}
-
-func cgroupPath(id string) string { return "/lrun/" + id }
-
-func onlyV2(h *cgroup.Hierarchy) bool {
-	for _, m := range h.Mounts() {
-		if !m.Unified {
-			return false
-		}
-	}
-	return true
-}
-
-func filter(profile *specs.LinuxSeccomp) ([]byte, error) {
-	if profile == nil {
-		return nil, nil
-	}
-	program, err := seccomp.Compile(profile)
-	if err != nil {
-		return nil, fmt.Errorf("compile the seccomp profile: %w", err)
-	}
-	return seccomp.Bytes(program), nil
+	return spec.New(settings, facts)
 }
 
 // record writes that the container runs. A container that is removed at its end needs no durable record.
@@ -211,7 +140,7 @@ func (a *Active) record() error {
 func (a *Active) undo(ctx context.Context) error {
 	errs := []error{a.Abandon()}
 	if a.Process != nil {
-		_, err := a.Wait()
+		_, err := a.Process.Wait()
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, a.release(ctx))...)
@@ -223,5 +152,5 @@ func (a *Active) release(ctx context.Context) error {
 	if a.network != nil {
 		errs = append(errs, a.network.Detach(ctx, a.c.ID))
 	}
-	return errors.Join(append(errs, a.group.Remove(), a.store.removeRunDir(a.c))...)
+	return errors.Join(append(errs, a.removeGroup(), a.store.removeRunDir(a.c))...)
 }

@@ -58,9 +58,10 @@ func number(name string) int {
 	return -1
 }
 
-// capabilities applies --cap-add and --cap-drop in Docker's way: an ALL on one side leaves the other
-// side to name the exceptions.
-func capabilities(s Settings, bounding uint64) ([]string, error) {
+// Capabilities applies --cap-add and --cap-drop in Docker's way: an ALL on one side leaves the other
+// side to name the exceptions. What lrun itself lacks (bounding) is left out unless the user asked for it, which is
+// errdefs.ErrFailedPrecondition; a name that is none is errdefs.ErrInvalidArgument.
+func Capabilities(s Settings, bounding uint64) ([]string, error) {
 	add, addAll, err := capabilityMask("--cap-add", s.CapAdd)
 	if err != nil {
 		return nil, err

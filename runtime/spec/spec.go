@@ -67,7 +67,7 @@ const InitPath = "/dev/lrun-init"
 // New makes the configuration. It fails with errdefs.ErrInvalidArgument on a capability that is not
 // one, and with errdefs.ErrFailedPrecondition on one that the user asked for and lrun itself lacks.
 func New(s Settings, f Facts) (*specs.Spec, error) {
-	kept, err := capabilities(s, f.Bounding)
+	kept, err := Capabilities(s, f.Bounding)
 	if err != nil {
 		return nil, err
 	}

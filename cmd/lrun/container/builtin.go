@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/container/foreground"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
@@ -16,18 +17,17 @@ import (
 
 // runBuiltin runs an image that lrun makes of itself, and tells afterwards what has become of its layers.
 func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []string, signals *foreground.Signals) error {
-	im, err := makeBuiltin(ctx, e, args[0])
+	if err := sweep(ctx, e); err != nil {
+		return err
+	}
+	c, claim, err := newContainer(e, o, args)
 	if err != nil {
 		return err
 	}
-	c, claim, err := newContainer(e, o, im, args)
-	if err != nil {
-		return err
+	if err := create(ctx, e, o, &c, claim, args); err != nil {
+		return errors.Join(err, discard(ctx, e, o, claim))
 	}
-	if err := fill(ctx, e, o, &c, im, claim); err != nil {
-		return err
-	}
-	outcome, err := hashLowers(ctx, e, im)
+	outcome, err := hashLowers(ctx, e, c)
 	if err != nil {
 		return errors.Join(err, claim.Close())
 	}
@@ -37,10 +37,7 @@ func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []str
 	if !c.Remove {
 		outcome.Container = c.Name
 	}
-	pending, err := containers(e).Begin(c)
-	if err != nil {
-		return errors.Join(err, claim.Close())
-	}
+	pending := containers(e).Begin(c)
 	if err := runToEnd(ctx, e, c, claim, pending, signals); err != nil || len(args) > 1 {
 		return err
 	}
@@ -71,14 +68,18 @@ func makeBuiltin(ctx context.Context, e *env.Env, name string) (image.Image, err
 }
 
 // hashLowers hashes each layer of the image as it lies on disk, bottom first.
-func hashLowers(ctx context.Context, e *env.Env, im image.Image) (builtin.Outcome, error) {
+func hashLowers(ctx context.Context, e *env.Env, c runtime.Container) (builtin.Outcome, error) {
 	var outcome builtin.Outcome
 	roots, err := e.Rootfs()
 	if err != nil {
 		return outcome, err
 	}
-	for _, chain := range im.ChainIDs() {
-		dir, err := roots.Snapshots.Path(ctx, chain.String())
+	chain, err := roots.Snapshots.Chain(ctx, c.ID)
+	if err != nil {
+		return outcome, err
+	}
+	for _, below := range slices.Backward(chain[1:]) {
+		dir, err := roots.Snapshots.Path(ctx, below.Key)
 		if err != nil {
 			return outcome, err
 		}

@@ -14,6 +14,8 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/volume"
@@ -36,16 +38,12 @@ func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []stri
 	if err := sweep(ctx, e); err != nil {
 		return err
 	}
-	im, err := findImage(ctx, e, args[0])
+	c, claim, err := newContainer(e, o, args)
 	if err != nil {
 		return err
 	}
-	c, claim, err := newContainer(e, o, im, args)
-	if err != nil {
-		return err
-	}
-	if err := fill(ctx, e, o, &c, im, claim); err != nil {
-		return err
+	if err := create(ctx, e, o, &c, claim, args); err != nil {
+		return errors.Join(err, discard(ctx, e, o, claim))
 	}
 	if err := claim.Close(); err != nil {
 		return err
@@ -54,8 +52,24 @@ func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []stri
 	return err
 }
 
-// findImage resolves a name to an image and, of a built-in one, makes sure of its layers.
+// create completes a new container by its image and makes it. If anything fails, discard takes it back.
+func create(ctx context.Context, e *env.Env, o *settings.Options, c *runtime.Container, claim *runtime.Claim, args []string) error {
+	im, err := findImage(ctx, e, args[0])
+	if err != nil {
+		return err
+	}
+	if err := settings.Complete(c, o, im, args); err != nil {
+		return err
+	}
+	trace.Step("image resolved")
+	return fill(ctx, e, c, im, claim)
+}
+
+// findImage resolves a name to an image and, of a built-in one, makes its layers.
 func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error) {
+	if builtin.Is(name) {
+		return makeBuiltin(ctx, e, name)
+	}
 	images, err := e.Images()
 	if err != nil {
 		return image.Image{}, err
@@ -70,36 +84,22 @@ func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error
 	return images.Load(ctx, rec)
 }
 
-// newContainer describes a container and takes the claim of its id, which is the caller's. Nothing else is made
-// but the file of --cidfile.
-func newContainer(e *env.Env, o *settings.Options, im image.Image, args []string) (runtime.Container, *runtime.Claim, error) {
-	c, err := settings.Describe(o, im, args)
+// newContainer begins a container by what the user says of it, and takes the claim of its id, which is the
+// caller's. Nothing else is made but the file of --cidfile.
+func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Container, *runtime.Claim, error) {
+	c, err := settings.New(o, args)
 	if err != nil {
 		return c, nil, err
 	}
-	store := containers(e)
 	if err := reserveIDFile(o.IDFile, c.ID); err != nil {
 		return c, nil, err
 	}
-	claim, err := store.Claim(c.ID)
+	claim, err := containers(e).Claim(c.ID)
 	return c, claim, err
 }
 
-// fill makes the container's root, its volumes and its record. If anything fails, all of it is taken back, and the
-// claim given up.
-func fill(ctx context.Context, e *env.Env, o *settings.Options, c *runtime.Container, im image.Image, claim *runtime.Claim) error {
-	err := fillParts(ctx, e, c, im, claim)
-	if err == nil {
-		return nil
-	}
-	errs := []error{err, containers(e).Delete(context.WithoutCancel(ctx), c.ID, releaser(e)), claim.Close()}
-	if o.IDFile != "" {
-		errs = append(errs, os.Remove(o.IDFile))
-	}
-	return errors.Join(errs...)
-}
-
-func fillParts(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image, claim *runtime.Claim) error {
+// fill makes the container's root, its volumes and its record. If anything fails, discard takes it back.
+func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image, claim *runtime.Claim) error {
 	roots, err := e.Rootfs()
 	if err != nil {
 		return err
@@ -109,13 +109,37 @@ func fillParts(ctx context.Context, e *env.Env, c *runtime.Container, im image.I
 		return err
 	}
 	c.Driver = driver.Name
-	if _, err := roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove}); err != nil {
+	prepare := func() error {
+		if _, err := roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove}); err != nil {
+			return err
+		}
+		return fillVolumes(ctx, e, c)
+	}
+	write := func() error { return record(containers(e), claim, c) }
+	if c.Remove && !hasVolumes(c) {
+		return both(prepare, write)
+	}
+	// What is kept must be there before the record that names it, and the record names the volumes.
+	if err := prepare(); err != nil {
 		return err
 	}
-	if err := fillVolumes(ctx, e, c); err != nil {
-		return err
+	return write()
+}
+
+// discard takes back what newContainer and fill have made, as far as they came, and gives the claim up.
+func discard(ctx context.Context, e *env.Env, o *settings.Options, claim *runtime.Claim) error {
+	errs := []error{containers(e).Delete(context.WithoutCancel(ctx), claim.ID, releaser(e)), claim.Close()}
+	if o.IDFile != "" {
+		errs = append(errs, os.Remove(o.IDFile))
 	}
-	return record(containers(e), claim, c)
+	return errors.Join(errs...)
+}
+
+// both does two things at the same time.
+func both(one, other func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- other() }()
+	return errors.Join(one(), <-done)
 }
 
 // record records a container. One without a name gets one that nobody has, nor takes at this moment.

@@ -41,29 +41,18 @@ func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string)
 	trace.Step("command line read")
 	ctx, signals := foreground.Catch(ctx)
 	defer signals.Stop()
-	if err := sweep(ctx, e); err != nil {
-		return err
-	}
 	if builtin.Is(args[0]) {
 		return runBuiltin(ctx, e, o, args, signals)
 	}
-	trace.Step("swept")
-	im, err := findImage(ctx, e, args[0])
+	c, claim, err := newContainer(e, o, args)
 	if err != nil {
 		return err
 	}
-	trace.Step("image resolved")
-	c, claim, err := newContainer(e, o, im, args)
+	// The first process is made while all else is.
+	pending := containers(e).Begin(c)
+	err = both(func() error { return create(ctx, e, o, &c, claim, args) }, func() error { return sweep(ctx, e) })
 	if err != nil {
-		return err
-	}
-	// The first process is made while the container is.
-	pending, err := containers(e).Begin(c)
-	if err != nil {
-		return errors.Join(err, claim.Close())
-	}
-	if err := fill(ctx, e, o, &c, im, claim); err != nil {
-		return errors.Join(err, pending.Abandon())
+		return errors.Join(err, pending.Abandon(), discard(ctx, e, o, claim))
 	}
 	trace.Step("container made")
 	return runToEnd(ctx, e, c, claim, pending, signals)
@@ -74,13 +63,14 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 	signals *foreground.Signals,
 ) (err error) {
 	cleanup := context.WithoutCancel(ctx)
-	defer func() {
-		if c.Remove {
-			err = errors.Join(err, containers(e).Delete(cleanup, c.ID, releaser(e)))
+	removed := !c.Remove
+	remove := func() error {
+		if removed {
+			return nil
 		}
-		err = errors.Join(err, claim.Close())
-		trace.Step("removed")
-	}()
+		return containers(e).Delete(cleanup, c.ID, releaser(e))
+	}
+	defer func() { err = errors.Join(err, remove(), claim.Close()) }()
 	terminal, err := foreground.Open(e, c)
 	if err != nil {
 		return errors.Join(err, pending.Abandon())
@@ -98,10 +88,12 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 		return err
 	}
 	trace.Step("program ended")
-	if err := errors.Join(copying.Wait(), a.Finish(cleanup, code)); err != nil {
+	err = both(func() error { return errors.Join(copying.Wait(), a.Finish(cleanup, code)) }, remove)
+	removed = true
+	trace.Step("finished")
+	if err != nil {
 		return command.Exit(125, err)
 	}
-	trace.Step("finished")
 	if code != 0 {
 		return command.Exit(code, nil)
 	}

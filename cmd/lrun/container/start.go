@@ -54,10 +54,7 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 		return errors.Join(err, claim.Close())
 	}
 	c.Interactive = c.Interactive && o.interactive
-	pending, err := store.Begin(c)
-	if err != nil {
-		return errors.Join(err, claim.Close())
-	}
+	pending := store.Begin(c)
 	return runToEnd(ctx, e, c, claim, pending, signals)
 }
 

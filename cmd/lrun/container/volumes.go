@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/inroot"
 	"github.com/lrun-dev/lrun/layer"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
 // fillVolumes makes the container's fresh volumes, each with what the image has at its path, and the
@@ -38,6 +40,10 @@ func fillVolumes(ctx context.Context, e *env.Env, c *runtime.Container) error {
 		}
 	}
 	return nil
+}
+
+func hasVolumes(c *runtime.Container) bool {
+	return slices.ContainsFunc(c.Settings.Mounts, func(m spec.Mount) bool { return m.Type == "volume" })
 }
 
 func makeSource(path string) error {

@@ -20,12 +20,11 @@ import (
 // minMemory is Docker's: below it no program starts.
 const minMemory = 6 << 20
 
-// Describe makes the record of a new container from the flags, the image's config and the arguments.
-// It changes nothing on disk.
-func Describe(o *Options, im image.Image, args []string) (lruntime.Container, error) {
-	id := lruntime.NewID()
+// New makes the record of a new container as far as the flags and the arguments say it: all that does
+// not depend on the image. It changes nothing on disk.
+func New(o *Options, args []string) (lruntime.Container, error) {
 	c := lruntime.Container{
-		ID: id, Name: o.name, Created: time.Now().UTC(), Image: args[0], ImageID: im.ID.String(),
+		ID: lruntime.NewID(), Name: o.name, Created: time.Now().UTC(), Image: args[0],
 		Remove: o.remove, Interactive: o.interactive, Network: o.network, Runtime: o.runtime,
 	}
 	if c.Name != "" {
@@ -33,15 +32,44 @@ func Describe(o *Options, im image.Image, args []string) (lruntime.Container, er
 			return c, err
 		}
 	}
-	if err := checkPlatform(o.platform, im.Config.Platform); err != nil {
+	c.Settings = spec.Settings{
+		Cwd: o.workdir, User: o.user, Hostname: o.hostname, Terminal: o.terminal, Init: o.init, ReadOnly: o.readOnly,
+		Privileged: o.privileged, CapAdd: o.capAdd.Value(), CapDrop: o.capDrop.Value(),
+	}
+	if err := network(o.network, &c.Settings, c.ID); err != nil {
 		return c, err
 	}
 	var err error
-	if c.Labels, err = labels(o, im.Config.Config.Labels); err != nil {
-		return c, err
-	}
-	c.Settings, err = settings(o, im.Config.Config, args, id)
+	c.Settings.Limits, err = limits(o)
 	return c, err
+}
+
+// Complete adds to a record that New has made what the image says.
+func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) error {
+	if err := checkPlatform(o.platform, im.Config.Platform); err != nil {
+		return err
+	}
+	c.ImageID = im.ID.String()
+	config, s := im.Config.Config, &c.Settings
+	var err error
+	if c.Labels, err = labels(o, config.Labels); err != nil {
+		return err
+	}
+	s.Args, s.StopSignal = program(o, config, args[1:]), config.StopSignal
+	s.Cwd, s.User = first(s.Cwd, config.WorkingDir), first(s.User, config.User)
+	if len(s.Args) == 0 || s.Args[0] == "" {
+		return fmt.Errorf("no command: the image names none, so give one after the image: %w", errdefs.ErrInvalidArgument)
+	}
+	if s.Cwd != "" && !path.IsAbs(s.Cwd) {
+		return fmt.Errorf("working directory %q: give an absolute path inside the container: %w", s.Cwd, errdefs.ErrInvalidArgument)
+	}
+	own, err := environment(o)
+	if err != nil {
+		return err
+	}
+	s.Env = spec.MergeEnv(config.Env, own)
+	s.Mounts, err = userMounts(o, config.Volumes)
+	return err
 }
 
 // checkPlatform refuses what this machine cannot execute, before anything is made of it.
@@ -70,33 +98,6 @@ func executes(architecture string) bool {
 
 func platformName(p ocispec.Platform) string {
 	return path.Join(p.OS, p.Architecture, p.Variant)
-}
-
-func settings(o *Options, c ocispec.ImageConfig, args []string, id string) (spec.Settings, error) {
-	s := spec.Settings{
-		Args: program(o, c, args[1:]), Cwd: first(o.workdir, c.WorkingDir), User: first(o.user, c.User), Hostname: o.hostname,
-		StopSignal: c.StopSignal, Terminal: o.terminal, Init: o.init, ReadOnly: o.readOnly, Privileged: o.privileged,
-		CapAdd: o.capAdd.Value(), CapDrop: o.capDrop.Value(),
-	}
-	if len(s.Args) == 0 || s.Args[0] == "" {
-		return s, fmt.Errorf("no command: the image names none, so give one after the image: %w", errdefs.ErrInvalidArgument)
-	}
-	if s.Cwd != "" && !path.IsAbs(s.Cwd) {
-		return s, fmt.Errorf("working directory %q: give an absolute path inside the container: %w", s.Cwd, errdefs.ErrInvalidArgument)
-	}
-	if err := network(o.network, &s, id); err != nil {
-		return s, err
-	}
-	own, err := environment(o)
-	if err != nil {
-		return s, err
-	}
-	s.Env = spec.MergeEnv(c.Env, own)
-	if s.Mounts, err = userMounts(o, c.Volumes); err != nil {
-		return s, err
-	}
-	s.Limits, err = limits(o)
-	return s, err
 }
 
 func first(values ...string) string {

@@ -28,8 +28,11 @@ func describe(t testing.TB, im image.Image, line ...string) (lruntime.Container,
 		Flags: o.Flags(), HideHelp: true, DisableSliceFlagSeparator: true,
 		Action: func(ctx *cli.Context) (err error) {
 			o.EntrypointSet = ctx.IsSet("entrypoint")
-			c, err = settings.Describe(&o, im, ctx.Args().Slice())
-			return err
+			args := ctx.Args().Slice()
+			if c, err = settings.New(&o, args); err != nil {
+				return err
+			}
+			return settings.Complete(&c, &o, im, args)
 		},
 	}
 	err := app.Run(append([]string{"lrun"}, line...))
