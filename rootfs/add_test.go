@@ -3,9 +3,9 @@ package rootfs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -284,7 +284,10 @@ func TestHostileImages(t *testing.T) {
 func TestAddFiveHundredLayers(t *testing.T) {
 	testutil.RequireRoot(t)
 	w := mustOpen(t, filepath.Join(t.TempDir(), "root"), "overlayfs")
-	layers := slices.Repeat([][]byte{base, another, change}, 167)
+	layers := [][]byte{base, change}
+	for i := 2; i <= 500; i++ { // all different: one that is there twice takes one place
+		layers = append(layers, layertest.Tar(layertest.File(fmt.Sprintf("usr/%d", i), "")))
+	}
 	im := w.mustAdd(t, spec{layers: layers[:500], refs: []string{"high"}})
 	w.agree(t, im, layers[:500])
 	before := w.files(t)

@@ -132,7 +132,7 @@ func (w *world) runOnce(ctx context.Context, s spec, key string) (err error) {
 	defer func() { err = errors.Join(err, w.Release(ctx, key)) }()
 	f, err := w.OpenRoot(ctx, key)
 	if err != nil {
-		return fmt.Errorf("%v: %w", err, errdefs.ErrDataLoss) // in a class that nothing excuses
+		return fmt.Errorf("%s: %w", err.Error(), errdefs.ErrDataLoss) // in a class that nothing excuses
 	}
 	defer f.Close()
 	return look(fmt.Sprintf("/proc/self/fd/%d/", f.Fd()), s.layers)
@@ -159,7 +159,7 @@ func look(dir string, layers [][]byte) error {
 		"etc/passwd": true, "etc/shadow": !has(change), "tmp/x": has(change), "usr/lib/libm": has(change), "opt/o": has(another),
 	} {
 		if b, err := os.ReadFile(dir + name); (err == nil) != want || want && len(b) == 0 {
-			return fmt.Errorf("%s is there: %v (%d bytes, %v), want %v: %w", name, err == nil, len(b), err, want, errdefs.ErrDataLoss)
+			return fmt.Errorf("%s: %d bytes, is there: %v, want %v: %w", name, len(b), err == nil, want, errdefs.ErrDataLoss)
 		}
 	}
 	return nil
