@@ -36,6 +36,9 @@ func Report(w io.Writer, o Outcome) error {
 	changed := compare(&out, o.Lowers)
 	if o.Written != "" {
 		fmt.Fprintf(&out, "\nWhat the program wrote went to the container's own directory, not into a layer:\n\n  %s\n", o.Written)
+		if o.Container == "" {
+			fmt.Fprintf(&out, "\nIt is gone already: --rm has removed the container and all that was its own.\n")
+		}
 	}
 	next(&out, o.Container)
 	if _, err := w.Write(out.Bytes()); err != nil {

@@ -53,13 +53,25 @@ func ExampleReport() {
 
 func TestReportOfARemovedContainer(t *testing.T) {
 	o := outcome()
-	o.Container, o.Written = "", ""
+	o.Container = ""
 	var out bytes.Buffer
 	if err := builtin.Report(&out, o); err != nil {
 		t.Fatal(err)
 	}
-	if got := out.String(); strings.Contains(got, "lrun rm") || strings.Contains(got, "wrote went") {
+	if got := out.String(); strings.Contains(got, "lrun rm") || !strings.Contains(got, o.Written+"\n\nIt is gone already: --rm") {
 		t.Errorf("speaks of what is gone:\n%s", got)
+	}
+}
+
+func TestReportOfAReadOnlyContainer(t *testing.T) {
+	o := outcome()
+	o.Written = ""
+	var out bytes.Buffer
+	if err := builtin.Report(&out, o); err != nil {
+		t.Fatal(err)
+	}
+	if got := out.String(); strings.Contains(got, "program wrote") || !strings.Contains(got, "lrun rm "+o.Container) {
+		t.Errorf("speaks of what was not written:\n%s", got)
 	}
 }
 
