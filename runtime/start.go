@@ -140,7 +140,7 @@ func (a *Active) record() error {
 func (a *Active) undo(ctx context.Context) error {
 	errs := []error{a.Abandon()}
 	if a.Process != nil {
-		_, err := a.Process.Wait()
+		_, err := a.Wait()
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, a.release(ctx))...)

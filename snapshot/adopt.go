@@ -85,3 +85,10 @@ func (s *Store) add(r *record) error {
 	}
 	return nil
 }
+
+// Rebases tells whether the driver is a Rebaser: whether snapshots can be filled in any order and put
+// on their parents afterwards.
+func (s *Store) Rebases() bool {
+	_, ok := s.driver.(Rebaser)
+	return ok
+}

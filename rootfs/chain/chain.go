@@ -73,15 +73,7 @@ type Maker struct {
 
 // New returns the maker for the snapshots of the store whose root is root. It touches no disk.
 func New(root string, snapshots *snapshot.Store) *Maker {
-	return &Maker{root: root, snapshots: snapshots, unordered: isUnordered(snapshots)}
-}
-
-// isUnordered tells whether the driver can put a snapshot on its parent when it is committed, so
-// that layers are unpacked in any order, each alone, with removals written as overlayfs knows them.
-func isUnordered(snapshots *snapshot.Store) bool {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // Adopt refuses before anything else, or does nothing
-	return !errdefs.IsNotImplemented(snapshots.Adopt(ctx, "any", "", "any"))
+	return &Maker{root: root, snapshots: snapshots, unordered: snapshots.Rebases()}
 }
 
 // maxAttempts bounds how often work is done again. Each time needs somebody else to remove at the
