@@ -38,13 +38,19 @@ func (u *session) run(ctx context.Context) error {
 		}
 		return errors.Join(u.explainFull(err, before), u.retract(ctx))
 	}
-	return u.Locked(ctx, func() error {
+	locked := false
+	err := u.Locked(ctx, func() error {
+		locked = true
 		err := u.publish(ctx)
 		if err != nil {
 			err = errors.Join(u.explainFull(err, before), u.retractLocked(ctx))
 		}
 		return err
 	})
+	if !locked {
+		err = errors.Join(err, u.retract(ctx))
+	}
+	return err
 }
 
 // make unpacks what the images miss, and syncs it. No lock of the root is held.

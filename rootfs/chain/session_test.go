@@ -184,3 +184,29 @@ func TestLockedGivesUp(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCancelledWhileAnotherHasTheRoot takes back what had to be committed before.
+func TestCancelledWhileAnotherHasTheRoot(t *testing.T) {
+	onEach(t, func(t *testing.T, s store) {
+		l, err := flock.Exclusive(filepath.Join(s.root, "lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		task := s.task(source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b"))))
+		task.Sync = func() error { // the last thing before the lock
+			time.AfterFunc(50*time.Millisecond, func() {
+				cancel()
+				time.Sleep(50 * time.Millisecond)
+				if err := l.Unlock(); err != nil {
+					t.Error(err)
+				}
+			})
+			return nil
+		}
+		if err := s.maker.Make(ctx, task); !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		s.isEmpty(t)
+	})
+}
