@@ -46,13 +46,15 @@ func (p *Pending) make() error {
 	if p.hierarchy, err = p.store.cgroups(); err != nil {
 		return err
 	}
-	if p.group, err = p.hierarchy.Create(cgroupPath(p.c.ID), spec.Resources(p.c.Settings)); err != nil {
+	p.group, err = p.hierarchy.CreateAround(cgroupPath(p.c.ID), spec.Resources(p.c.Settings), func(g *cgroup.Group) {
+		if p.c.Runtime == "" {
+			p.child = launch.Spawn(spec.Namespaces(p.c.Settings, onlyV2(p.hierarchy)), g)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	trace.Step("cgroup made")
-	if p.c.Runtime == "" {
-		p.child = launch.Spawn(spec.Namespaces(p.c.Settings, onlyV2(p.hierarchy)), p.group)
-	}
 	if p.bounding, err = boundingSet(); err != nil || p.c.Settings.Privileged {
 		return err
 	}

@@ -64,6 +64,13 @@ func (h *Hierarchy) unified() *Mount {
 // limit that this kernel cannot hold is errdefs.ErrNotImplemented, one that it refuses errdefs.ErrInvalidArgument; both
 // name file and value. After an error nothing of the group remains.
 func (h *Hierarchy) Create(path string, r *specs.LinuxResources) (*Group, error) {
+	return h.CreateAround(path, r, func(*Group) {})
+}
+
+// CreateAround is Create that calls start as soon as a process can be made in the group (FD), before the rest of it is
+// there and its limits hold: making a process takes as long. Such a process must do nothing on its own until
+// CreateAround has returned. After an error it is killed.
+func (h *Hierarchy) CreateAround(path string, r *specs.LinuxResources, start func(*Group)) (*Group, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
@@ -75,25 +82,51 @@ func (h *Hierarchy) Create(path string, r *specs.LinuxResources) (*Group, error)
 		return nil, fmt.Errorf("create cgroup %s: %w", path, err)
 	}
 	g := &Group{}
-	for i, m := range h.mounts {
-		if !p.wanted[i] {
-			continue
+	undo := func(err error) error { return errors.Join(err, g.Kill(), g.Remove()) }
+	order := h.unifiedFirst()
+	if len(order) == 0 {
+		start(g)
+	}
+	for n, i := range order {
+		if m := h.mounts[i]; p.wanted[i] {
+			m.Dir = path
+			if err := makeGroup(m, p.needed); err != nil {
+				return nil, undo(err)
+			}
+			g.mounts = append(g.mounts, m)
 		}
-		m.Dir = path
-		if err := makeGroup(m, p.needed); err != nil {
-			return nil, errors.Join(err, g.Remove())
+		if n == 0 {
+			start(&Group{mounts: slices.Clone(g.mounts)})
 		}
-		g.mounts = append(g.mounts, m)
 		for _, s := range p.settings[i] {
-			if err := s.apply(m.path()); err != nil {
-				return nil, errors.Join(err, g.Remove())
+			if err := s.apply(h.mounts[i].Mountpoint + path); err != nil {
+				return nil, undo(err)
 			}
 		}
 	}
 	if err := g.restrictDevices(r.Devices); err != nil {
-		return nil, errors.Join(err, g.Remove())
+		return nil, undo(err)
 	}
+	slices.SortFunc(g.mounts, func(a, b Mount) int { return h.index(a) - h.index(b) })
 	return g, nil
+}
+
+// unifiedFirst are the indices of the hierarchies, v2 before the others.
+func (h *Hierarchy) unifiedFirst() []int {
+	var order []int
+	for i, m := range h.mounts {
+		if m.Unified {
+			order = slices.Insert(order, 0, i)
+		} else {
+			order = append(order, i)
+		}
+	}
+	return order
+}
+
+// index is where in the order of mountinfo m is.
+func (h *Hierarchy) index(m Mount) int {
+	return slices.IndexFunc(h.mounts, func(other Mount) bool { return other.Mountpoint == m.Mountpoint })
 }
 
 // Open returns the group path as far as it exists; a group that does not exist at all has no directory, no process and

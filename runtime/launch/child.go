@@ -113,7 +113,8 @@ func startSelf(attr *syscall.SysProcAttr, socket int) (*Process, error) {
 	pidfd := -1
 	attr.PidFD = &pidfd
 	pid, _, err := syscall.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"lrun-stage"}, &syscall.ProcAttr{
-		Env:   []string{stage.Variable + "=3"},
+		// A stage lives for milliseconds: threads for more processors and a garbage collector would only delay it.
+		Env:   []string{stage.Variable + "=3", "GOMAXPROCS=1", "GOGC=off"},
 		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(socket)},
 		Sys:   attr,
 	})
