@@ -6,6 +6,7 @@ import (
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/list"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
@@ -29,7 +30,7 @@ func Group() command.Group {
 				Common: true, RefusedFlags: settings.Refused,
 			},
 			{Top: one("start"), Sub: one("start"), New: startCommand, Args: command.Exactly(1), OwnSignals: true, Common: true},
-			{Top: one("ps"), Sub: []string{"ls", "list", "ps"}, New: listCommand, Common: true},
+			{Top: one("ps"), Sub: []string{"ls", "list", "ps"}, New: list.Command, Common: true},
 			{Top: one("kill"), Sub: one("kill"), New: killCommand, Args: command.AtLeast(1)},
 			{Top: one("rm"), Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
 			{Top: one("export"), Sub: one("export"), New: exportCommand, Args: command.Exactly(1)},
@@ -47,13 +48,13 @@ var _ env.Containers = Use{}
 // ImageUse implements env.Containers.
 func (u Use) ImageUse(context.Context) (func(digest.Digest) (string, bool), error) {
 	store := containers(u.Env)
-	list, err := store.List()
+	all, err := store.List()
 	if err != nil {
 		return nil, err
 	}
 	return func(id digest.Digest) (string, bool) {
 		user := ""
-		for _, c := range list {
+		for _, c := range all {
 			if c.ImageID != id.String() {
 				continue
 			}
@@ -69,12 +70,12 @@ func (u Use) ImageUse(context.Context) (func(digest.Digest) (string, bool), erro
 // Count implements env.Containers.
 func (u Use) Count(context.Context) (map[string]int, error) {
 	store := containers(u.Env)
-	list, err := store.List()
+	all, err := store.List()
 	if err != nil {
 		return nil, err
 	}
 	counts := map[string]int{}
-	for _, c := range list {
+	for _, c := range all {
 		st, err := store.State(c.ID)
 		if err != nil {
 			return nil, err

@@ -87,6 +87,9 @@ func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error
 // newContainer begins a container by what the user says of it, and takes the claim of its id, which is the
 // caller's. Nothing else is made but the file of --cidfile.
 func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Container, *runtime.Claim, error) {
+	if err := e.Privileged(); err != nil {
+		return runtime.Container{}, nil, err
+	}
 	c, err := settings.New(o, args)
 	if err != nil {
 		return c, nil, err

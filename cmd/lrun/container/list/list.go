@@ -1,4 +1,5 @@
-package container
+// Package list holds the command that lists containers.
+package list
 
 import (
 	"context"
@@ -19,15 +20,16 @@ import (
 	"github.com/lrun-dev/lrun/runtime"
 )
 
-type listOptions struct {
+type options struct {
 	all, quiet, noTrunc, latest bool
 	format                      string
 	last                        int
 	filters                     cli.StringSlice
 }
 
-func listCommand(e *env.Env) *cli.Command {
-	o := &listOptions{}
+// Command is ps, and container ls.
+func Command(e *env.Env) *cli.Command {
+	o := &options{}
 	return &cli.Command{
 		Usage: "list containers: those that run, or all",
 		Flags: []cli.Flag{
@@ -88,7 +90,7 @@ type listed struct {
 	state runtime.State
 }
 
-func runList(_ context.Context, e *env.Env, o *listOptions) error {
+func runList(_ context.Context, e *env.Env, o *options) error {
 	if err := e.Privileged(); err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func runList(_ context.Context, e *env.Env, o *listOptions) error {
 	if err != nil {
 		return err
 	}
-	list, broken := readAll(containers(e))
+	list, broken := readAll(e.Runtime())
 	list = slices.DeleteFunc(list, func(l listed) bool { return !keep(l) })
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Created.After(list[j].Created) })
 	if o.latest {
@@ -140,7 +142,7 @@ func readAll(store *runtime.Store) ([]listed, error) {
 }
 
 // selection says which containers are shown.
-func selection(o *listOptions) (func(listed) bool, error) {
+func selection(o *options) (func(listed) bool, error) {
 	set, err := filter.Parse(o.filters.Value(), "ancestor", "exited", "id", "label", "name", "network", "status")
 	if err != nil {
 		return nil, err
@@ -166,14 +168,14 @@ func madeFrom(l listed, image string) bool {
 		len(image) >= 12 && strings.HasPrefix(id, strings.TrimPrefix(image, "sha256:"))
 }
 
-func (o *listOptions) id(id string) string {
+func (o *options) id(id string) string {
 	if o.noTrunc {
 		return id
 	}
 	return format.ShortID(id)
 }
 
-func (o *listOptions) row(now time.Time, l listed) row {
+func (o *options) row(now time.Time, l listed) row {
 	command := commandLine(l.Settings.Args)
 	if !o.noTrunc {
 		command = format.Ellipsis(command, 20)

@@ -1,4 +1,4 @@
-package container
+package list
 
 import (
 	"slices"
@@ -28,7 +28,7 @@ func TestRow(t *testing.T) {
 		"created": {runtime.State{Status: runtime.Created}, "Created"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := listOptions{}
+			o := options{}
 			got := o.row(now, fixture("web", c.state))
 			if got.Status != c.status || got.ID != "0123456789ab" || got.Command != `"sh -c 'echo hello >…"` || got.RunningFor != "About a minute ago" {
 				t.Errorf("got %+v", got)
@@ -49,26 +49,26 @@ func TestSelection(t *testing.T) {
 	exited := fixture("db", runtime.State{Status: runtime.Exited, ExitCode: 3})
 	created := fixture("new", runtime.State{Status: runtime.Created})
 	for name, c := range map[string]struct {
-		set  func(*listOptions)
+		set  func(*options)
 		want []string
 	}{
-		"those that run":      {func(*listOptions) {}, []string{"web"}},
-		"all":                 {func(o *listOptions) { o.all = true }, []string{"web", "db", "new"}},
-		"status shows others": {func(o *listOptions) { _ = o.filters.Set("status=exited") }, []string{"db"}},
-		"exit code":           {func(o *listOptions) { _ = o.filters.Set("exited=3") }, []string{"db"}},
-		"other exit code":     {func(o *listOptions) { _ = o.filters.Set("exited=0") }, nil},
-		"part of a name":      {func(o *listOptions) { o.all = true; _ = o.filters.Set("name=e") }, []string{"web", "new"}},
-		"two names":           {func(o *listOptions) { o.all = true; _ = o.filters.Set("name=web"); _ = o.filters.Set("name=db") }, []string{"web", "db"}},
-		"label with a value":  {func(o *listOptions) { _ = o.filters.Set("label=tier=web") }, []string{"web"}},
-		"label without":       {func(o *listOptions) { _ = o.filters.Set("label=none") }, nil},
-		"ancestor":            {func(o *listOptions) { _ = o.filters.Set("ancestor=busybox:latest") }, []string{"web"}},
-		"ancestor by id":      {func(o *listOptions) { _ = o.filters.Set("ancestor=fa3bcab5c2df") }, []string{"web"}},
-		"no such ancestor":    {func(o *listOptions) { _ = o.filters.Set("ancestor=alpine") }, nil},
-		"id":                  {func(o *listOptions) { _ = o.filters.Set("id=0123") }, []string{"web"}},
-		"network":             {func(o *listOptions) { _ = o.filters.Set("network=host") }, nil},
+		"those that run":      {func(*options) {}, []string{"web"}},
+		"all":                 {func(o *options) { o.all = true }, []string{"web", "db", "new"}},
+		"status shows others": {func(o *options) { _ = o.filters.Set("status=exited") }, []string{"db"}},
+		"exit code":           {func(o *options) { _ = o.filters.Set("exited=3") }, []string{"db"}},
+		"other exit code":     {func(o *options) { _ = o.filters.Set("exited=0") }, nil},
+		"part of a name":      {func(o *options) { o.all = true; _ = o.filters.Set("name=e") }, []string{"web", "new"}},
+		"two names":           {func(o *options) { o.all = true; _ = o.filters.Set("name=web"); _ = o.filters.Set("name=db") }, []string{"web", "db"}},
+		"label with a value":  {func(o *options) { _ = o.filters.Set("label=tier=web") }, []string{"web"}},
+		"label without":       {func(o *options) { _ = o.filters.Set("label=none") }, nil},
+		"ancestor":            {func(o *options) { _ = o.filters.Set("ancestor=busybox:latest") }, []string{"web"}},
+		"ancestor by id":      {func(o *options) { _ = o.filters.Set("ancestor=fa3bcab5c2df") }, []string{"web"}},
+		"no such ancestor":    {func(o *options) { _ = o.filters.Set("ancestor=alpine") }, nil},
+		"id":                  {func(o *options) { _ = o.filters.Set("id=0123") }, []string{"web"}},
+		"network":             {func(o *options) { _ = o.filters.Set("network=host") }, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var o listOptions
+			var o options
 			c.set(&o)
 			keep, err := selection(&o)
 			if err != nil {
@@ -85,22 +85,9 @@ func TestSelection(t *testing.T) {
 			}
 		})
 	}
-	var o listOptions
+	var o options
 	_ = o.filters.Set("colour=red")
 	if _, err := selection(&o); err == nil {
 		t.Error("an unknown filter passes")
-	}
-}
-
-func TestParseSignal(t *testing.T) {
-	for s, want := range map[string]int{"KILL": 9, "SIGTERM": 15, "term": 15, "1": 1, "64": 64, "RTMIN+3": 37, "SIGUSR1": 10} {
-		if got, err := parseSignal(s); err != nil || int(got) != want {
-			t.Errorf("parseSignal(%q) = %d, %v; want %d", s, got, err, want)
-		}
-	}
-	for _, s := range []string{"", "0", "-1", "65", "NOPE", "RTMIN+31", "9x"} {
-		if got, err := parseSignal(s); err == nil {
-			t.Errorf("parseSignal(%q) = %d", s, got)
-		}
 	}
 }
