@@ -3,6 +3,7 @@ package chain_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -178,11 +180,29 @@ func TestLockedGivesUp(t *testing.T) {
 	if err := l.Unlock(); err != nil {
 		t.Fatal(err)
 	}
-	// The lock that was given up, which somebody may have got meanwhile, is nobody's.
-	time.Sleep(100 * time.Millisecond)
-	if err := s.maker.Locked(t.Context(), func() error { return nil }); err != nil {
-		t.Error(err)
+	s.unlocked(t)
+}
+
+// unlocked waits until nobody holds the lock of the root or waits for it: one who has given up the
+// wait still gets the lock, and releases it.
+func (s store) unlocked(t testing.TB) {
+	t.Helper()
+	info, err := os.Stat(filepath.Join(s.root, "lock"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	inode := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
+	for range 1000 {
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(locks), inode) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the root is still locked")
 }
 
 // TestCancelledWhileAnotherHasTheRoot takes back what had to be committed before.
@@ -194,8 +214,10 @@ func TestCancelledWhileAnotherHasTheRoot(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		task := s.task(source(t, layertest.Tar(file("a", "a")), layertest.Tar(file("b", "b"))))
+		var g sync.WaitGroup
 		task.Sync = func() error { // the last thing before the lock
-			time.AfterFunc(50*time.Millisecond, func() {
+			g.Go(func() {
+				time.Sleep(50 * time.Millisecond)
 				cancel()
 				time.Sleep(50 * time.Millisecond)
 				if err := l.Unlock(); err != nil {
@@ -207,6 +229,8 @@ func TestCancelledWhileAnotherHasTheRoot(t *testing.T) {
 		if err := s.maker.Make(ctx, task); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
+		g.Wait()
+		s.unlocked(t)
 		s.isEmpty(t)
 	})
 }
