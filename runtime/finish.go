@@ -90,6 +90,18 @@ func (s *Store) Delete(ctx context.Context, id string, release func(context.Cont
 	if err := s.removeRunDir(c); err != nil {
 		return err
 	}
+	return s.deleteRecord(ctx, id, release)
+}
+
+// DeleteEnded is Delete for a container that has just ended and whose Finish frees the rest at the same time.
+func (s *Store) DeleteEnded(ctx context.Context, c Container, release func(context.Context, string) error) error {
+	if err := s.dropName(c.Name, c.ID); err != nil {
+		return err
+	}
+	return s.deleteRecord(ctx, c.ID, release)
+}
+
+func (s *Store) deleteRecord(ctx context.Context, id string, release func(context.Context, string) error) error {
 	// The record goes before the bytes: what has bytes and no record is an orphan that the sweep finds.
 	if err := os.Remove(filepath.Join(s.Dir(id), "config.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -236,3 +236,23 @@ func TestAbandonedChildLeavesNothing(t *testing.T) {
 	}
 	testutil.LeakCheck(t)
 }
+
+// The numbers that a child's descriptors get must not hit that of the executable, whichever are free.
+func TestSpawnWithAnyDescriptorFree(t *testing.T) {
+	testutil.RequireRoot(t)
+	for range 3 {
+		holes, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		exe, err := launch.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exe.Fd() < 16 {
+			t.Errorf("the executable's descriptor is %d", exe.Fd())
+		}
+		holes.Close()
+		exe.Close()
+	}
+}

@@ -88,16 +88,28 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 		return err
 	}
 	trace.Step("program ended")
-	err = both(func() error { return errors.Join(copying.Wait(), a.Finish(cleanup, code)) }, remove)
-	removed = true
-	trace.Step("finished")
-	if err != nil {
+	if err := errors.Join(copying.Wait(), finish(cleanup, e, c, a, code)); err != nil {
 		return command.Exit(125, err)
 	}
+	removed = true
+	trace.Step("finished")
 	if code != 0 {
 		return command.Exit(code, nil)
 	}
 	return nil
+}
+
+// finish ends a container's run, and after --rm the container.
+func finish(ctx context.Context, e *env.Env, c runtime.Container, a *runtime.Active, code int) error {
+	free := func() error { return a.Finish(ctx, code) }
+	remove := func() error { return containers(e).DeleteEnded(ctx, c, releaser(e)) }
+	switch {
+	case !c.Remove:
+		return free()
+	case c.Runtime != "": // it wants the record's directory until it has let go of the root
+		return errors.Join(free(), remove())
+	}
+	return both(free, remove)
 }
 
 // start mounts the container's root, held by a descriptor only, and starts its program.
