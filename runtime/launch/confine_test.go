@@ -2,8 +2,10 @@ package launch_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,7 +38,10 @@ func inside(t *testing.T, s spec.Settings, script string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return out + stderr + map[bool]string{true: "", false: "(failed)"}[code == 0]
+	if code == 1 {
+		return out + stderr + "(failed)"
+	}
+	return out + stderr + map[bool]string{true: "", false: fmt.Sprintf("(code %d)", code)}[code == 0]
 }
 
 func TestConfinement(t *testing.T) {
@@ -74,6 +79,20 @@ func TestConfinement(t *testing.T) {
 				t.Errorf("got  %q\nwant %q", got, c.want)
 			}
 		})
+	}
+}
+
+// A shell starts its background jobs with SIGINT ignored; the container's program must not inherit that.
+func TestSignalsHaveTheirDefault(t *testing.T) {
+	testutil.RequireRoot(t)
+	signal.Ignore(unix.SIGINT, unix.SIGHUP)
+	defer signal.Reset(unix.SIGINT, unix.SIGHUP)
+	_, root := busyboxRoot(t)
+	out, stderr, _, err := run(t, launch.Request{Root: root, Spec: config(t, spec.Settings{
+		Args: []string{"grep", "SigIgn", "/proc/self/status"}, Env: []string{"PATH=/bin"},
+	})}, "")
+	if err != nil || out != "SigIgn:\t0000000000000000\n" {
+		t.Errorf("got %q, %q, %v", out, stderr, err)
 	}
 }
 

@@ -90,6 +90,9 @@ func direct(ctx context.Context, r Request, child *Child, streams *streams) erro
 		return fmt.Errorf("send the plan to process %d: %w", child.process.Pid, err)
 	}
 	failure, err := stage.Wait(int(socket.Fd()))
+	if errors.Is(err, stage.ErrDied) {
+		return fmt.Errorf("process %d, the container's first, was killed before it executed %q", child.process.Pid, r.Spec.Process.Args[0])
+	}
 	if err != nil {
 		return fmt.Errorf("read the report of process %d: %w", child.process.Pid, err)
 	}

@@ -149,6 +149,13 @@ func (c *child) exec(s *Step) syscall.Errno {
 	if errno := errno3(sysCloseRange, 3, ^uintptr(0)>>1&0x7fffffff, 4); errno != 0 { // CLOSE_RANGE_CLOEXEC
 		return errno
 	}
+	// The Go runtime catches every signal, and so leaves the default to the program, but these two if lrun was started
+	// with them ignored, as a shell's background job is.
+	for _, signal := range [...]uintptr{uintptr(syscall.SIGHUP), uintptr(syscall.SIGINT)} {
+		var def [4]uint64 // struct sigaction: SIG_DFL, no flags, no mask
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&def)), 0, 8, 0, 0)
+	}
+	_, _ = syscall.Write(c.socket, []byte{executing})
 	argv, envp := pointers(s.Data), pointers(s.Env)
 	if s.FD >= 0 {
 		_, _, errno := syscall.RawSyscall6(sysExecveat, uintptr(c.fd(s)), uintptr(cstring("")),

@@ -36,22 +36,35 @@ func Send(socket int, plan int, fds []int) error {
 	return nil
 }
 
+// executing is the message that a stage sends last, when only the execution itself can fail.
+const executing = 'x'
+
+// ErrDied is the error of Wait for a stage that ended without a report and without executing the program: somebody
+// killed it.
+const ErrDied = syscall.ESRCH
+
 // Wait returns nil once the stage has executed the container's program, which closes its end of the
 // socket; else its report.
 func Wait(socket int) (*Failure, error) {
+	ready := false
 	b := make([]byte, 8192)
 	for {
 		n, err := syscall.Read(socket, b)
-		if err == syscall.EINTR {
-			continue
+		switch {
+		case err == syscall.EINTR:
+		case n == 1 && b[0] == executing:
+			ready = true
+		case err != nil || n == 0:
+			if err = ignoreReset(err); err == nil && !ready {
+				err = ErrDied
+			}
+			return nil, err
+		default:
+			d := decoder{b: b[:n]}
+			f := &Failure{Step: int(int64(d.number())), Errno: syscall.Errno(d.number())}
+			f.Detail = d.string()
+			return f, nil
 		}
-		if err != nil || n == 0 {
-			return nil, ignoreReset(err)
-		}
-		d := decoder{b: b[:n]}
-		f := &Failure{Step: int(int64(d.number())), Errno: syscall.Errno(d.number())}
-		f.Detail = d.string()
-		return f, nil
 	}
 }
 

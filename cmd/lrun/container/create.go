@@ -131,7 +131,11 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 
 // discard takes back what newContainer and fill have made, as far as they came, and gives the claim up.
 func discard(ctx context.Context, e *env.Env, o *settings.Options, claim *runtime.Claim) error {
-	errs := []error{containers(e).Delete(context.WithoutCancel(ctx), claim.ID, releaser(e)), claim.Close()}
+	var errs []error
+	if _, err := e.Rootfs(); err == nil { // else nothing can have been made in it
+		errs = append(errs, containers(e).Delete(context.WithoutCancel(ctx), claim.ID, releaser(e)))
+	}
+	errs = append(errs, claim.Close())
 	if o.IDFile != "" {
 		errs = append(errs, os.Remove(o.IDFile))
 	}
