@@ -318,6 +318,28 @@ func TestFirstSweepAfterBootLooksAtEverything(t *testing.T) {
 	}
 }
 
+func TestFirstSweepAfterBootWaitsForNobody(t *testing.T) {
+	s, _, _ := open(t)
+	c := create(t, s, runtime.Container{Name: "web"})
+	claim, err := s.Claim(c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.Sweep(context.Background(), none) }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for the claim of a container that somebody works on")
+	}
+	if err := claim.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestFilesForTheContainer(t *testing.T) {
 	s, _, _ := open(t)
 	c := create(t, s, runtime.Container{Name: "web"})

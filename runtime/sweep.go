@@ -40,11 +40,7 @@ func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context
 	}
 	var errs []error
 	for _, id := range ids {
-		claim, err := s.Claim(id)
-		if err != nil {
-			return err
-		}
-		errs = append(errs, s.putRight(ctx, id, release), claim.Close())
+		errs = append(errs, s.recoverUnwatched(ctx, id, release))
 		if c, err := s.Get(id); err == nil {
 			errs = append(errs, ignore(s.takeName(c.Name, id), errdefs.ErrAlreadyExists))
 		}
@@ -56,6 +52,20 @@ func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context
 		return err
 	}
 	return os.WriteFile(done, nil, 0o600)
+}
+
+// recoverUnwatched is recoverAbandoned of a container that may have no claim. It never waits: who has the claim may be
+// this process, or run the container until tomorrow.
+func (s *Store) recoverUnwatched(ctx context.Context, id string, release func(context.Context, string) error) error {
+	path := s.claimPath(id)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), s.recoverAbandoned(ctx, id, release))
 }
 
 func (s *Store) recoverAbandoned(ctx context.Context, id string, release func(context.Context, string) error) error {
