@@ -28,7 +28,7 @@ type kept struct{}
 // cgroupsBefore is the key of the empty cgroups that were there when the script began.
 type cgroupsBefore struct{}
 
-// keepCommand takes the hash of each directory that the patterns name: keep PATTERN…
+// keepCommand is keep PATTERN…: it takes the hash of each directory that the patterns name.
 func keepCommand(ts *testscript.TestScript, neg bool, args []string) {
 	hashes := ts.Value(kept{}).(map[string]string)
 	clear(hashes)

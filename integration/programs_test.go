@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// listingMain prints the path, type, mode, size and hash of everything below directories, without
-// times, lock files and what a boot may leave: listing DIR…
+// listingMain is listing DIR…: it prints the path, type, mode, size and hash of everything below
+// directories, without times and lock files.
 func listingMain() {
 	for _, dir := range os.Args[1:] {
 		if err := filepath.WalkDir(dir, list); err != nil {

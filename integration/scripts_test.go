@@ -134,17 +134,17 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 }
 
-// lrunCommand runs lrun, which must succeed, or with ! must fail: lrun ARGUMENT…
+// lrunCommand is lrun ARGUMENT…: it runs lrun, which must succeed, or with ! must fail.
 func lrunCommand(ts *testscript.TestScript, neg bool, args []string) {
 	demand(ts, neg, append([]string{"lrun"}, args...))
 }
 
-// shCommand runs a bash script, which must succeed, or with ! must fail: sh 'SCRIPT'
+// shCommand is sh 'SCRIPT': it runs a bash script, which must succeed, or with ! must fail.
 func shCommand(ts *testscript.TestScript, neg bool, args []string) {
 	demand(ts, neg, append([]string{"sh"}, args...))
 }
 
-// codeCommand runs a command that must end with the exit code: code N COMMAND ARGUMENT…
+// codeCommand is code N COMMAND ARGUMENT…: it runs a command that must end with the exit code N.
 func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: code N COMMAND ARGUMENT…")
@@ -182,7 +182,7 @@ func run(ts *testscript.TestScript, args []string) int {
 	return exit.ExitCode()
 }
 
-// waitCommand waits until a bash condition holds: waitfor 'CONDITION'
+// waitCommand is waitfor 'CONDITION': it waits until a bash condition holds.
 func waitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: waitfor 'CONDITION'")
@@ -192,8 +192,8 @@ func waitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// linesCommand compares all lines of a file, or stdout or stderr, with patterns of path.Match in
-// their order, where * matches slashes too: lines FILE PATTERN…
+// linesCommand is lines FILE PATTERN…: it compares all lines of a file, or stdout or stderr, in their
+// order with patterns of path.Match, where * matches slashes too.
 func linesCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 1 {
 		ts.Fatalf("usage: lines FILE PATTERN…")
