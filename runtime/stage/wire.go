@@ -51,7 +51,7 @@ func Wait(socket int) (*Failure, error) {
 	for {
 		n, err := syscall.Read(socket, b)
 		switch {
-		case err == syscall.EINTR:
+		case errnoOf(err) == syscall.EINTR:
 		case n == 1 && b[0] == executing:
 			ready = true
 		case err != nil || n == 0:
