@@ -17,9 +17,6 @@ import (
 
 // runBuiltin runs an image that lrun makes of itself, and tells afterwards what has become of its layers.
 func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []string, signals *foreground.Signals) error {
-	if err := sweep(ctx, e); err != nil {
-		return err
-	}
 	c, claim, err := newContainer(e, o, args)
 	if err != nil {
 		return err

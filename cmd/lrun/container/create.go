@@ -35,9 +35,6 @@ func createCommand(e *env.Env) *cli.Command {
 }
 
 func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
-	if err := sweep(ctx, e); err != nil {
-		return err
-	}
 	c, claim, err := newContainer(e, o, args)
 	if err != nil {
 		return err
@@ -52,9 +49,14 @@ func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []stri
 	return err
 }
 
-// create completes a new container by its image and makes it. If anything fails, discard takes it back.
+// create completes a new container by its image and makes it. What killed processes left is put right before
+// anything takes a name. If anything fails, discard takes it back.
 func create(ctx context.Context, e *env.Env, o *settings.Options, c *runtime.Container, claim *runtime.Claim, args []string) error {
-	im, err := findImage(ctx, e, args[0])
+	var im image.Image
+	err := both(func() (err error) {
+		im, err = findImage(ctx, e, args[0])
+		return err
+	}, func() error { return sweep(ctx, e) })
 	if err != nil {
 		return err
 	}

@@ -50,8 +50,7 @@ func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string)
 	}
 	// The first process is made while all else is.
 	pending := containers(e).Begin(c)
-	err = both(func() error { return create(ctx, e, o, &c, claim, args) }, func() error { return sweep(ctx, e) })
-	if err != nil {
+	if err := create(ctx, e, o, &c, claim, args); err != nil {
 		return errors.Join(err, pending.Abandon(), discard(ctx, e, o, claim))
 	}
 	trace.Step("container made")
