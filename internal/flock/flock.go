@@ -17,6 +17,7 @@ var ErrBusy = fmt.Errorf("locked by another process: %w", errdefs.ErrFailedPreco
 
 // Lock is one lock that is held. It belongs to its descriptor: two locks of one path exclude each
 // other within one process too, and the descriptor is not inherited by programs that are executed.
+// A Lock that nothing refers to any more is closed by the garbage collector: keep it until Unlock.
 type Lock struct{ f *os.File }
 
 // Exclusive waits until nobody else holds a lock of path, and returns it. A path that does not exist

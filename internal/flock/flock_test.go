@@ -170,10 +170,11 @@ func TestWaiterForRemovedDirectory(t *testing.T) {
 
 func TestDeathUnlocks(t *testing.T) {
 	path := os.Getenv("FLOCK_TEST_PATH")
-	if path != "" { // the child: hold until killed
-		must(t)(Exclusive(path))
+	if path != "" { // the child: holds until it is killed
+		l := must(t)(Exclusive(path))
 		os.Stdout.WriteString("held\n")
-		select {}
+		time.Sleep(time.Minute)
+		unlock(t, l)
 	}
 	path = filepath.Join(t.TempDir(), "lock")
 	child := exec.Command(os.Args[0], "-test.run=^TestDeathUnlocks$")
@@ -189,8 +190,8 @@ func TestDeathUnlocks(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil {
 		t.Fatal(line, err)
 	}
-	if _, err := TryExclusive(path); !errors.Is(err, ErrBusy) {
-		t.Errorf("held by the child: %v, want ErrBusy", err)
+	if l, err := TryExclusive(path); !errors.Is(err, ErrBusy) {
+		t.Fatalf("held by the child: %v, %v, want ErrBusy", l, err)
 	}
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
