@@ -13,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -127,6 +128,9 @@ func (m *Maker) withLock(ctx context.Context, acquire func(path string) (*flock.
 	return do()
 }
 
+// lateLock is how long a lock that is free may take.
+const lateLock = 20 * time.Millisecond
+
 // waitLock acquires a lock, or gives up when ctx is done: then the lock, should it be had later, is released.
 func waitLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), path string, release func(*flock.Lock) error) (*flock.Lock, error) {
 	if err := ctx.Err(); err != nil {
@@ -145,11 +149,17 @@ func waitLock(ctx context.Context, acquire func(path string) (*flock.Lock, error
 	case r := <-got:
 		return r.lock, r.err
 	case <-ctx.Done():
-		go func() {
-			if r := <-got; r.lock != nil {
+		drop := func(r result) {
+			if r.lock != nil {
 				_ = release(r.lock) // nobody waits for it any more
 			}
-		}()
+		}
+		select {
+		case r := <-got: // nobody else had it, and this process may end before a goroutine has dropped it
+			drop(r)
+		case <-time.After(lateLock):
+			go func() { drop(<-got) }()
+		}
 		return nil, ctx.Err()
 	}
 }
