@@ -37,15 +37,15 @@ func leakCheck(t testing.TB, patience time.Duration) {
 	before := observe(own)
 	t.Cleanup(func() {
 		t.Helper()
-		after := observe(own)
-		for end := time.Now().Add(patience); len(leaks(before, after)) > 0 && time.Now().Before(end); {
+		left := observe(own).without(before)
+		for end := time.Now().Add(patience); len(left.things) > 0 && time.Now().Before(end); {
 			time.Sleep(50 * time.Millisecond)
-			after = observe(own)
+			left = left.only(observe(own)) // what others make meanwhile is theirs
 		}
-		for _, leak := range leaks(before, after) {
+		for _, leak := range slices.Sorted(maps.Values(left.things)) {
 			t.Errorf("left behind: %s", leak)
 		}
-		detach(before, after, own)
+		left.detach(own)
 	})
 }
 
@@ -141,28 +141,33 @@ func (o observation) addTree(root, kind string, match func(path string, d fs.Dir
 	}
 }
 
-// leaks describes, sorted, what is in after and was not in before.
-func leaks(before, after observation) []string {
-	var found []string
-	for key, description := range after.things {
-		if _, ok := before.things[key]; !ok {
-			found = append(found, description)
-		}
-	}
-	slices.Sort(found)
-	return found
+// without returns what is in o and not in other.
+func (o observation) without(other observation) observation {
+	return o.filter(func(key string) bool { _, ok := other.things[key]; return !ok })
 }
 
-// detach unmounts what was mounted below own since before, deepest first.
-func detach(before, after observation, own string) {
-	maps.DeleteFunc(after.mounts, func(key, point string) bool {
-		_, old := before.mounts[key]
-		return old || !strings.HasPrefix(point, own)
-	})
-	points := slices.Sorted(maps.Values(after.mounts))
+// only returns what is in both.
+func (o observation) only(other observation) observation {
+	return o.filter(func(key string) bool { _, ok := other.things[key]; return ok })
+}
+
+// filter returns the things whose key want wants.
+func (o observation) filter(want func(key string) bool) observation {
+	unwanted := func(key, _ string) bool { return !want(key) }
+	result := observation{things: maps.Clone(o.things), mounts: maps.Clone(o.mounts)}
+	maps.DeleteFunc(result.things, unwanted)
+	maps.DeleteFunc(result.mounts, unwanted)
+	return result
+}
+
+// detach unmounts the mounts of o below own, deepest first.
+func (o observation) detach(own string) {
+	points := slices.Sorted(maps.Values(o.mounts))
 	for _, point := range slices.Backward(points) {
-		// Best effort: the leak is reported already.
-		_ = unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if strings.HasPrefix(point, own) {
+			// Best effort: the leak is reported already.
+			_ = unix.Unmount(point, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		}
 	}
 }
 

@@ -2,9 +2,11 @@ package testutil
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,12 +161,24 @@ func TestLeaks(t *testing.T) {
 		"40 36 0:40 / /tmp/TestOwnSub1/001/with\\040space rw - tmpfs tmpfs rw\n"+
 		"41 36 0:41 / /tmp/TestOther/001/m rw - tmpfs tmpfs rw\n"+
 		"42 36 0:42 / /var/lib/lrun/x rw - overlay overlay rw\n", own)
-	got := leaks(before, after)
+	got := slices.Sorted(maps.Values(after.without(before).things))
 	if len(got) != 2 || !strings.Contains(got[0], "TestOwnSub1") || !strings.Contains(got[1], "/var/lib/lrun/x") {
 		t.Errorf("got %q", got)
 	}
 	if point := after.mounts["mount 40 /tmp/TestOwnSub1/001/with space"]; point == "" {
 		t.Errorf("mount point with a space: %q", after.mounts)
+	}
+}
+
+func TestOnlyWhatStaysLeaks(t *testing.T) {
+	first := observation{things: map[string]string{"a": "a", "b": "b"}, mounts: map[string]string{"b": "/b"}}
+	second := observation{things: map[string]string{"b": "b", "c": "c"}, mounts: map[string]string{"b": "/b"}}
+	left := first.only(second)
+	if len(left.things) != 1 || left.things["b"] == "" || left.mounts["b"] == "" {
+		t.Errorf("got %v", left)
+	}
+	if left = first.without(second); len(left.things) != 1 || left.things["a"] == "" || len(left.mounts) != 0 {
+		t.Errorf("got %v", left)
 	}
 }
 
@@ -198,7 +212,13 @@ func TestLeakedProcesses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Kill(pid, unix.SIGKILL)
-	if got := leaks(before, observe(own)); len(got) != 2 {
+	var got []string
+	for key, description := range observe(own).without(before).things {
+		if strings.HasPrefix(key, "process ") {
+			got = append(got, description)
+		}
+	}
+	if len(got) != 2 {
 		t.Errorf("got %q, want the two children", got)
 	}
 }
