@@ -105,17 +105,25 @@ func leaks(work string) []string {
 	return found
 }
 
-// emptyCgroups lists the cgroups of containers in which no process is.
+// emptyCgroups lists the cgroups of containers that have no process in any hierarchy. All are asked, for
+// version 1 does not show processes of another PID namespace.
 func emptyCgroups() []string {
-	var found []string
+	groups, busy := map[string][]string{}, map[string]bool{}
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error { // what vanishes is no leak
 		if err == nil && d.IsDir() && filepath.Base(filepath.Dir(path)) == "lrun" {
-			if procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs")); err == nil && len(procs) == 0 {
-				found = append(found, "cgroup "+path)
+			if procs, err := os.ReadFile(filepath.Join(path, "cgroup.procs")); err == nil {
+				groups[d.Name()] = append(groups[d.Name()], "cgroup "+path)
+				busy[d.Name()] = busy[d.Name()] || len(procs) > 0
 			}
 		}
 		return nil
 	})
+	var found []string
+	for id, paths := range groups {
+		if !busy[id] {
+			found = append(found, paths...)
+		}
+	}
 	return found
 }
 
