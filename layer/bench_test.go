@@ -25,7 +25,7 @@ func bigLayer() []byte {
 		dir += fmt.Sprintf("/mod%02d", i%30)
 		entries = append(entries, lt.Dir(dir))
 		for j := range 10 {
-			content := bytes.Repeat([]byte{byte(i), byte(j), 'x', '\n'}, 50+(i*37+j*991)%7000)
+			content := bytes.Repeat([]byte{byte(i), byte(j), 'x', '\n'}, 25+(i*37+j*991)%3500)
 			entries = append(entries, lt.File(fmt.Sprintf("%s/file%d.py", dir, j), string(content)))
 		}
 	}

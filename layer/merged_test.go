@@ -1,11 +1,14 @@
 package layer_test
 
 import (
+	"archive/tar"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,29 +86,59 @@ func refused(t *testing.T, tars [][]byte) bool {
 	return err != nil
 }
 
-// ambiguous reports that a layer goes through a name that is a link below, and makes or removes that name, too. The
-// ways then differ in what they do first. (That a removal comes after what it must not follow is tested by name.)
+// ambiguous reports that a layer goes through a link and makes or removes a link, a name above one or the place where
+// one leads, too. The ways then differ in what they do first. (That a removal does not follow what was there before is
+// tested by name.)
 func ambiguous(below string, entries []lt.Entry) bool {
+	links := linksIn(below)
 	for i, e := range entries {
-		dir, base := path.Split(path.Clean(e.Header.Name))
-		hidden, removes := strings.CutPrefix(base, ".wh.")
-		name := path.Join(dir, hidden)
-		if base == ".wh..wh..opq" {
-			name = path.Clean(dir)
-		}
+		name, removes := touches(e)
+		touched := slices.ContainsFunc(links, func(l string) bool {
+			return l == name || e.Header.Typeflag != tar.TypeDir && holds(name, l)
+		})
 		for j, other := range entries {
 			through := path.Clean(other.Header.Name)
-			for p := path.Dir(through); p != "."; p = path.Dir(p) {
-				touched := p == name || base == ".wh..wh..opq" && (name == "." || strings.HasPrefix(p, name+"/"))
-				fi, err := os.Lstat(path.Join(below, p))
-				if touched && (j < i || removes || strings.Contains(through, ".wh.")) && i != j &&
-					err == nil && fi.Mode().Type() == os.ModeSymlink {
+			matters := j < i || removes || strings.Contains(through, ".wh.")
+			for p := path.Dir(through); p != "." && i != j && matters; p = path.Dir(p) {
+				if p == name && e.Header.Typeflag == tar.TypeSymlink {
+					return true
+				}
+				if !slices.Contains(links, p) {
+					continue
+				}
+				to, err := lt.Follow(below, p)
+				if err != nil || touched || e.Header.Typeflag != tar.TypeDir && (to == below || holds(name, strings.TrimPrefix(to, below+"/"))) {
 					return true
 				}
 			}
 		}
 	}
 	return false
+}
+
+func linksIn(dir string) (links []string) {
+	filepath.WalkDir(dir, func(p string, d fs.DirEntry, _ error) error {
+		if d.Type() == fs.ModeSymlink {
+			links = append(links, strings.TrimPrefix(p, dir+"/"))
+		}
+		return nil
+	})
+	return links
+}
+
+// holds reports that name is dir or in it.
+func holds(dir, name string) bool {
+	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
+}
+
+// touches returns the name that an entry makes or removes.
+func touches(e lt.Entry) (name string, removes bool) {
+	dir, base := path.Split(path.Clean(e.Header.Name))
+	if base == ".wh..wh..opq" {
+		return path.Clean(dir), true
+	}
+	base, removes = strings.CutPrefix(base, ".wh.")
+	return path.Join(dir, base), removes
 }
 
 // generator makes layers out of few names, so that they meet.

@@ -44,27 +44,50 @@ func applyOne(root string, layer []byte) error {
 			return fmt.Errorf("%v: %w", e, err)
 		}
 	}
-	var late []Entry // hard links to what comes later
-	for _, e := range entries {
-		err := addOne(root, e, times)
+	late := map[string]Entry{} // hard links to what comes later, by the bytes that hold their place
+	for i, e := range entries {
+		holder := fmt.Sprintf("%s %d", placeholder, i)
+		err := addOne(root, e, holder, times)
 		if errors.Is(err, errNoTarget) {
-			late = append(late, e)
-			continue
+			late[holder] = e
+			err = nil
 		}
 		if err != nil {
 			return fmt.Errorf("%v: %w", e, err)
 		}
 	}
-	for _, e := range late {
-		if err := addOne(root, e, times); err != nil {
-			return fmt.Errorf("%v: %w", e, err)
-		}
+	if err := linkLate(root, late); err != nil {
+		return err
 	}
 	for dir, t := range times {
-		if isDir(dir) {
+		if at, err := filepath.EvalSymlinks(dir); err == nil && at == dir && isDir(dir) { // not by another name
 			if err := os.Chtimes(dir, t, t); err != nil {
 				return err
 			}
+		}
+	}
+	return nil
+}
+
+// linkLate makes the links that wait, if no later entry has taken their place. One may wait for another.
+func linkLate(root string, late map[string]Entry) error {
+	for len(late) > 0 {
+		var err error
+		before := len(late)
+		for holder, e := range late {
+			dir, base := splitName(e.Header.Name)
+			parent, err2 := Follow(root, dir)
+			if err2 != nil || holderAt(filepath.Join(parent, base)) != holder {
+				delete(late, holder)
+				continue
+			}
+			if err2 = linkOne(root, filepath.Join(parent, base), e.Header.Linkname, holder); err2 == nil {
+				delete(late, holder)
+			}
+			err = errors.Join(err, err2)
+		}
+		if len(late) == before {
+			return err
 		}
 	}
 	return nil
@@ -113,7 +136,7 @@ func removeOne(root, name string) error {
 	if !ok || isAufs(name) {
 		return nil
 	}
-	parent, err := follow(root, dir)
+	parent, err := Follow(root, dir)
 	if err != nil {
 		return err
 	}
@@ -135,8 +158,8 @@ func isAufs(name string) bool {
 	return strings.Contains("/"+name, "/.wh..wh.") && !strings.HasSuffix(name, "/.wh..wh..opq") && name != ".wh..wh..opq"
 }
 
-// follow resolves name in root as a chrooted process would; what is missing is taken as it is spelt.
-func follow(root, name string) (string, error) {
+// Follow resolves name in root as a chrooted process would; what is missing is taken as it is spelt.
+func Follow(root, name string) (string, error) {
 	at, todo := "/", strings.Split(name, "/")
 	for links := 0; len(todo) > 0; {
 		next := filepath.Join(at, todo[0])
@@ -157,13 +180,13 @@ func follow(root, name string) (string, error) {
 	return filepath.Join(root, at), nil
 }
 
-func addOne(root string, e Entry, times map[string]time.Time) error {
+func addOne(root string, e Entry, holder string, times map[string]time.Time) error {
 	h := &e.Header
 	dir, base := splitName(h.Name)
 	if strings.HasPrefix(base, ".wh.") || isAufs(h.Name) || h.Typeflag == tar.TypeXGlobalHeader {
 		return nil
 	}
-	parent, err := follow(root, dir)
+	parent, err := Follow(root, dir)
 	if err != nil {
 		return err
 	}
@@ -172,7 +195,7 @@ func addOne(root string, e Entry, times map[string]time.Time) error {
 	}
 	path := filepath.Join(parent, base)
 	if h.Typeflag == tar.TypeLink {
-		return linkOne(root, path, h.Linkname)
+		return linkOne(root, path, h.Linkname, holder)
 	}
 	old, err := os.Lstat(path)
 	if err == nil && (!old.IsDir() || h.Typeflag != tar.TypeDir) && path != root {
@@ -191,30 +214,51 @@ func addOne(root string, e Entry, times map[string]time.Time) error {
 
 var errNoTarget = errors.New("no target")
 
-func linkOne(root, path, target string) error {
+const placeholder = "here a hard link waits"
+
+// linkOne makes a hard link, or a file with the bytes holder in its place if the target is not there.
+func linkOne(root, path, target, holder string) error {
 	dir, base := splitName(target)
-	parent, err := follow(root, dir)
+	parent, err := Follow(root, dir)
 	if err != nil {
 		return err
 	}
 	from := filepath.Join(parent, base)
 	fi, err := os.Lstat(from)
-	if err != nil {
-		return errNoTarget
-	}
-	if fi.IsDir() {
+	if err == nil && fi.IsDir() {
 		return fmt.Errorf("hard link to directory %q", target)
 	}
-	if from == path {
+	if err == nil && from == path && !waits(from) {
 		return nil
+	}
+	if err == nil && !waits(from) {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+		if err := os.Link(from, path); err == nil {
+			return nil
+		}
 	}
 	if err := os.RemoveAll(path); err != nil {
 		return err
 	}
-	if err := os.Link(from, path); errors.Is(err, os.ErrNotExist) {
-		return errNoTarget
+	return errors.Join(errNoTarget, os.WriteFile(path, []byte(holder), 0))
+}
+
+// waits reports that a hard link is still to be made at path.
+func waits(path string) bool { return strings.HasPrefix(holderAt(path), placeholder) }
+
+// holderAt returns the bytes of a regular file, "" for anything else.
+func holderAt(path string) string {
+	fi, err := os.Lstat(path)
+	if err != nil || !fi.Mode().IsRegular() {
+		return ""
 	}
-	return nil
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return string(data)
 }
 
 func makeParents(dir string, times map[string]time.Time) error {

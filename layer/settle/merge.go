@@ -9,15 +9,33 @@ import (
 	"github.com/lrun-dev/lrun/internal/inode"
 )
 
+// aside is where a directory waits while it is merged. No layer has this name: unpack skips all that begin so.
+const aside = ".wh..wh.aside"
+
 // merge moves what the layer has in the directory from into to: below, from is a link that leads there. The names
 // are joined; where both have one, the entry that came later in the tar wins, as if it had been unpacked in place.
 func (s *settler) merge(from, to string) error {
 	if err := s.makeDirs(to); err != nil {
 		return err
 	}
-	if err := s.mergeInto(from, to); err != nil {
+	// The link may lead to where it lies itself, and what is merged may be meant for its very name.
+	if err := s.setAside(from); err != nil {
+		return err
+	}
+	if err := s.mergeInto(aside, to); err != nil {
 		return fmt.Errorf("move to %q, where the layers below have it: %w", to, err)
 	}
+	return nil
+}
+
+func (s *settler) setAside(name string) error {
+	err := s.in(parentOf(name), func(parent int) error {
+		return s.in("", func(root int) error { return unix.Renameat(parent, path.Base(name), root, aside) })
+	})
+	if err != nil {
+		return err
+	}
+	s.renamed(name, aside)
 	return nil
 }
 
@@ -66,6 +84,15 @@ func (s *settler) mergeEntry(from, to entry) error {
 	if err != nil {
 		return err
 	}
+	if src == directory != (dst == directory) && dst != absent {
+		// A directory that only removals imply is no match for anything else.
+		if src, err = s.orNothing(from, src); err != nil || src == absent {
+			return err
+		}
+		if dst, err = s.orNothing(to, dst); err != nil {
+			return err
+		}
+	}
 	switch {
 	case dst == absent:
 		return s.move(from, to, src, false)
@@ -78,6 +105,17 @@ func (s *settler) mergeEntry(from, to entry) error {
 		return err
 	}
 	return s.move(from, to, src, true)
+}
+
+// orNothing removes a directory that is only implied and in which the layer adds nothing.
+func (s *settler) orNothing(e entry, what presence) (presence, error) {
+	if what != directory || !s.implied[e.name] {
+		return what, nil
+	}
+	if adds, err := s.adds(e.name); err != nil || adds {
+		return what, err
+	}
+	return absent, inode.RemoveTree(e.dir, e.base)
 }
 
 // move takes from to where to was or is not. severed: there was something of this layer.
