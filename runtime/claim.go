@@ -52,3 +52,12 @@ func (c *Claim) Close() error {
 	}
 	return errors.Join(err, c.lock.Unlock())
 }
+
+// watched tells whether a process has the claim of the container id.
+func (s *Store) watched(id string) bool {
+	lock, err := flock.TryExclusive(s.claimPath(id))
+	if err == nil {
+		_ = lock.Unlock() // the file stays, for the sweep
+	}
+	return errors.Is(err, flock.ErrBusy)
+}

@@ -13,17 +13,21 @@ import (
 )
 
 // State reads the state of the container id and asks the kernel: a recorded Running whose process is
-// gone is returned as Exited with code 137. A container that was never started is Created.
+// gone is returned as Exited with code 137, unless the lrun that started it is there and about to record
+// how it really ended. A container that was never started is Created.
 func (s *Store) State(id string) (State, error) {
 	st, err := s.recorded(id)
-	if err != nil || st.Status != Running {
+	if err != nil || st.Status != Running || alive(st) || s.watched(id) {
 		return st, err
 	}
-	if !alive(st) {
-		st.Status, st.ExitCode, st.Pid = Exited, lostExitCode, 0
-		st.Error = "its lrun process was killed, or the machine went down"
-	}
-	return st, nil
+	return lost(st), nil
+}
+
+// lost is the state of a container whose end nobody saw.
+func lost(st State) State {
+	st.Status, st.ExitCode, st.Pid = Exited, lostExitCode, 0
+	st.Error = "its lrun process was killed, or the machine went down"
+	return st
 }
 
 func (s *Store) recorded(id string) (State, error) {

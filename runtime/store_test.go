@@ -227,6 +227,28 @@ func TestStateAsksTheKernel(t *testing.T) {
 	}
 }
 
+// Between the end of a program and its record the truth is not known yet: whoever ran it is about to write it.
+func TestStateOfAProgramThatHasJustEnded(t *testing.T) {
+	s, _, _ := open(t)
+	c := create(t, s, runtime.Container{Name: "web"})
+	if err := os.WriteFile(filepath.Join(s.Dir(c.ID), "state.json"), []byte(`{"status":"running","pid":4194305}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	claim, err := s.Claim(c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := s.State(c.ID); err != nil || st.Status != runtime.Running {
+		t.Errorf("while its lrun is there: %+v, %v", st, err)
+	}
+	if err := claim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := s.State(c.ID); err != nil || st.Status != runtime.Exited || st.ExitCode != 137 {
+		t.Errorf("when nobody is there: %+v, %v", st, err)
+	}
+}
+
 func TestDamagedRecordIsNamedAndDoesNotHideTheOthers(t *testing.T) {
 	s, _, _ := open(t)
 	good := create(t, s, runtime.Container{Name: "good"})

@@ -93,10 +93,8 @@ func (s *Store) putRight(ctx context.Context, id string, release func(context.Co
 		return err
 	}
 	errs := []error{s.removeCgroup(id), s.removeRunDir(c)}
-	st, err := s.State(id)
-	errs = append(errs, err)
-	if st.Status == Exited {
-		errs = append(errs, s.writeState(id, st, atomicfile.Durable))
+	if !alive(recorded) {
+		errs = append(errs, s.writeState(id, lost(recorded), atomicfile.Durable))
 	}
 	return errors.Join(errs...)
 }

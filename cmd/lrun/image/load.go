@@ -31,7 +31,7 @@ or not. All its images are loaded and unpacked, or none.
 
 Examples:
   lrun load -i busybox.tar
-  skopeo copy docker://docker.io/library/busybox oci-archive:/dev/stdout:busybox | lrun load`,
+  skopeo copy docker://docker.io/library/busybox oci-archive:/dev/stdout:busybox:latest | lrun load`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "input", Aliases: []string{"i"}, Usage: "read the archive `FILE`, or the directory of an OCI layout", DefaultText: "standard input", Destination: &o.input},
 			&cli.StringFlag{Name: "platform", Usage: "load this `OS/ARCH[/VARIANT]` of images that have several", DefaultText: "this machine's", Destination: &o.platform},
