@@ -53,6 +53,15 @@ func (c *Claim) Close() error {
 	return errors.Join(err, c.lock.Unlock())
 }
 
+// Done gives the claim up after work that ended with err. After an error its file stays, so that the next sweep
+// tries again what could not be done now.
+func (c *Claim) Done(err error) error {
+	if err != nil {
+		return errors.Join(err, c.lock.Unlock())
+	}
+	return c.Close()
+}
+
 // watched tells whether a process has the claim of the container id.
 func (s *Store) watched(id string) bool {
 	lock, err := flock.TryExclusive(s.claimPath(id))

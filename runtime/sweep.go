@@ -76,7 +76,7 @@ func (s *Store) recoverAbandoned(ctx context.Context, id string, release func(co
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.putRight(ctx, id, release), claim.Close())
+	return claim.Done(s.putRight(ctx, id, release))
 }
 
 // putRight works on a container whose claim we hold, so that nobody else watches it.

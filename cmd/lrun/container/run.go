@@ -69,7 +69,7 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 		}
 		return containers(e).Delete(cleanup, c.ID, releaser(e))
 	}
-	defer func() { err = errors.Join(err, remove(), claim.Close()) }()
+	defer func() { err = errors.Join(err, claim.Done(remove())) }()
 	terminal, err := foreground.Open(e, c)
 	if err != nil {
 		return errors.Join(err, pending.Abandon())
