@@ -35,6 +35,16 @@ func RequireRoot(t testing.TB) {
 	}
 }
 
+// Missing ends a test that lacks something of the machine: a tool, a header, a filesystem. Where LRUN_TEST_ROOT is 1,
+// scripts/provision was to bring it, and the test fails; elsewhere it is skipped.
+func Missing(t testing.TB, what any) {
+	t.Helper()
+	if os.Getenv(RootEnv) == "1" {
+		t.Fatalf("missing, though scripts/provision installs all that tests need: %v", what)
+	}
+	t.Skipf("missing: %v", what)
+}
+
 // effectiveCaps reads the effective set from the content of /proc/PID/status; without one it is empty.
 func effectiveCaps(status []byte) uint64 {
 	for line := range bytes.Lines(status) {

@@ -60,6 +60,20 @@ func TestRequireRoot(t *testing.T) {
 	})
 }
 
+func TestMissing(t *testing.T) {
+	for _, c := range []struct {
+		env  string
+		fail bool
+	}{{"", false}, {"0", false}, {"1", true}} {
+		t.Setenv(RootEnv, c.env)
+		f := &fake{TB: t}
+		f.run(func(t testing.TB) { Missing(t, "mkfs.xfs") })
+		if f.skipped == c.fail || (f.fatal != "") != c.fail || c.fail && !strings.Contains(f.fatal, "mkfs.xfs") {
+			t.Errorf("%q: skipped %t, failed with %q", c.env, f.skipped, f.fatal)
+		}
+	}
+}
+
 func TestEffectiveCaps(t *testing.T) {
 	tests := []struct {
 		status string

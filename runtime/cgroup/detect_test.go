@@ -4,6 +4,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
 func TestParse(t *testing.T) {
@@ -73,7 +75,7 @@ func TestDetectFindsEveryControllerOfThisProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(h.Mounts()) == 0 {
-		t.Skip("no cgroup hierarchy is mounted")
+		testutil.Missing(t, "a cgroup hierarchy")
 	}
 	for _, m := range h.Mounts() {
 		if !strings.HasPrefix(m.Mountpoint, "/") || m.Dir != "" || !m.Unified && len(m.Controllers) == 0 {

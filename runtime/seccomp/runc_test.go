@@ -31,7 +31,7 @@ func TestSameAsRunc(t *testing.T) {
 	}
 	for _, tool := range []string{"runc", "busybox"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(err)
+			testutil.Missing(t, err)
 		}
 	}
 	testutil.LeakCheck(t)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
 func TestRun(t *testing.T) {
@@ -60,7 +62,7 @@ func sortCopies(lines []string) []string {
 
 func TestPeak(t *testing.T) {
 	if _, err := os.Stat("/usr/bin/time"); err != nil {
-		t.Skip("needs /usr/bin/time")
+		testutil.Missing(t, err)
 	}
 	dir := t.TempDir()
 	lines := `{"command":{"group":"g","name":"lrun","argv":["/bin/true"]}}`

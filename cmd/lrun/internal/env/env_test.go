@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs"
@@ -264,7 +265,7 @@ func TestOutputKnowsAClosedPipe(t *testing.T) {
 func TestTerminal(t *testing.T) {
 	f, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip(err)
+		testutil.Missing(t, err)
 	}
 	defer f.Close()
 	if fd, ok := Terminal(f); !ok || fd != int(f.Fd()) {
