@@ -60,7 +60,9 @@ func (p *planner) plan() error {
 	p.namespaces()
 	p.confine()
 	p.do(stage.Step{Op: stage.OpPivot})
-	p.streams.plan(p)
+	if err := p.streams.plan(p); err != nil {
+		return err
+	}
 	if err := p.limits(); err != nil {
 		return err
 	}

@@ -71,21 +71,45 @@ func (s *streams) openTerminal(devpts *os.File, size *unix.Winsize) error {
 	return nil
 }
 
-// plan starts the session and puts the streams at their numbers.
-func (s *streams) plan(p *planner) {
-	user := uint64(p.request.Spec.Process.User.UID)
+// plan starts the session and puts the streams, given to the container's user, at their numbers.
+func (s *streams) plan(p *planner) error {
+	if err := s.own(p.request.Spec.Process.User.UID); err != nil {
+		return fmt.Errorf("give the standard streams to the container's user: %w", err)
+	}
 	if s.terminal == nil {
 		p.do(stage.Step{Op: stage.OpSession})
 		for number, f := range s.container {
-			p.add(stage.Step{Op: stage.OpStdio, FD: p.file(f), Flags: uint64(number), Attr: user})
+			p.add(stage.Step{Op: stage.OpStdio, FD: p.file(f), Flags: uint64(number)})
 		}
-		return
+		return nil
 	}
 	index := p.file(s.terminal)
 	p.add(stage.Step{Op: stage.OpSession, FD: index})
 	for number := range uint64(3) {
-		p.add(stage.Step{Op: stage.OpStdio, FD: index, Flags: number, Attr: user})
+		p.add(stage.Step{Op: stage.OpStdio, FD: index, Flags: number})
 	}
+	return nil
+}
+
+// own lets the user open /dev/stdout by its name. A standard input that is /dev/null is the host's own file and stays
+// who it is.
+func (s *streams) own(uid uint32) error {
+	if uid == 0 {
+		return nil
+	}
+	made := []*os.File{s.terminal, s.container[1], s.container[2]}
+	if s.stdin != nil {
+		made = append(made, s.container[0])
+	}
+	for _, f := range made {
+		if f == nil {
+			continue
+		}
+		if err := unix.Fchown(int(f.Fd()), int(uid), -1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // process gives p the host's ends.

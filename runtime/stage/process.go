@@ -20,17 +20,8 @@ func (c *child) session(s *Step) syscall.Errno {
 	return errno3(syscall.SYS_IOCTL, uintptr(c.fd(s)), syscall.TIOCSCTTY, 0)
 }
 
-// stdio gives the stream to the container's user, who may open /dev/stdout by its name.
 func (c *child) stdio(s *Step) syscall.Errno {
-	fd := c.fd(s)
-	if errno := errno3(syscall.SYS_DUP3, uintptr(fd), uintptr(s.Flags), 0); errno != 0 {
-		return errno
-	}
-	if s.Attr != 0 {
-		// /dev/null and files on a read-only mount stay who they are.
-		_ = errno3(syscall.SYS_FCHOWN, uintptr(fd), uintptr(s.Attr), ^uintptr(0))
-	}
-	return 0
+	return errno3(syscall.SYS_DUP3, uintptr(c.fd(s)), uintptr(s.Flags), 0)
 }
 
 func setLimit(s *Step) syscall.Errno {
