@@ -45,7 +45,8 @@ var rows = map[string]row{
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},
 	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup/device"}},
 	"runtime/cgroup/device":        {3, nil},
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/filesystem":           {3, []string{"internal/*", "mount"}}, // what launch attaches
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
 	"runtime/reaper":               {3, nil},
 	"runtime/seccomp":              {3, []string{"internal/*", "mount", "network"}},
 	"runtime/seccomp/internal/gen": {3, nil}, // go generate

@@ -9,6 +9,7 @@ import (
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/filesystem"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
@@ -18,7 +19,7 @@ func (p *planner) cgroupView(m specs.Mount) error {
 	if p.request.Group == nil {
 		return nil
 	}
-	attr, _ := splitOptions(m.Options)
+	attr, _ := filesystem.Split(m.Options)
 	var v1 []cgroup.Mount
 	for _, h := range p.request.Group.Mounts() {
 		if !h.Unified {
@@ -33,7 +34,7 @@ func (p *planner) cgroupView(m specs.Mount) error {
 }
 
 func (p *planner) cgroupViewV1(destination string, attr uint64, hierarchies []cgroup.Mount) error {
-	dir, err := filesystem("tmpfs", []string{"mode=755"}, attr&^unix.MOUNT_ATTR_RDONLY)
+	dir, err := filesystem.Open("tmpfs", []string{"mode=755"}, attr&^unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
 		return err
 	}

@@ -2,13 +2,13 @@ package launch
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/runtime/filesystem"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
@@ -25,7 +25,7 @@ func (p *planner) mounts() error {
 func (p *planner) mount(m specs.Mount) error {
 	switch m.Type {
 	case "proc", "sysfs", "mqueue":
-		attr, data := splitOptions(m.Options)
+		attr, data := filesystem.Split(m.Options)
 		p.do(stage.Step{
 			Op: stage.OpFilesystem, Path: m.Destination, Flags: plain(m.Destination), Attr: attr,
 			Data: append([]string{m.Type}, data...),
@@ -55,15 +55,15 @@ func plain(destination string) uint64 {
 }
 
 func (p *planner) tmpfs(m specs.Mount) error {
-	attr, data := splitOptions(m.Options)
+	attr, data := filesystem.Split(m.Options)
 	// /dev is filled before it is attached.
-	fs, err := filesystem("tmpfs", data, attr)
+	fs, err := filesystem.Open("tmpfs", data, attr)
 	if err != nil {
 		return err
 	}
 	index := p.own(fs)
 	if m.Destination == "/dev" {
-		if err := fillDev(fs, p.request.Spec.Linux.Devices); err != nil {
+		if err := filesystem.FillDev(fs, p.request.Spec.Linux.Devices); err != nil {
 			return err
 		}
 	}
@@ -73,8 +73,8 @@ func (p *planner) tmpfs(m specs.Mount) error {
 
 // devpts is made here and not by the child, so that the terminal can be opened from it.
 func (p *planner) devpts(m specs.Mount) error {
-	attr, data := splitOptions(m.Options)
-	fs, err := filesystem("devpts", data, attr)
+	attr, data := filesystem.Split(m.Options)
+	fs, err := filesystem.Open("devpts", data, attr)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (p *planner) devpts(m specs.Mount) error {
 }
 
 func (p *planner) bind(m specs.Mount) error {
-	attr, rest := splitOptions(m.Options)
+	attr, rest := filesystem.Split(m.Options)
 	b := mount.Mount{Type: "bind", Source: m.Source, ReadOnly: attr&unix.MOUNT_ATTR_RDONLY != 0}
 	for _, option := range rest {
 		switch option {
@@ -118,63 +118,4 @@ func (p *planner) bind(m specs.Mount) error {
 	}
 	p.add(stage.Step{Op: stage.OpAttach, FD: index, Path: m.Destination, Flags: flags})
 	return nil
-}
-
-// filesystem makes a detached mount of a filesystem that does not depend on the child's namespaces.
-func filesystem(kind string, options []string, attr uint64) (*os.File, error) {
-	ctx, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("open filesystem %s: %w", kind, err)
-	}
-	defer unix.Close(ctx)
-	for _, option := range options {
-		key, value, hasValue := strings.Cut(option, "=")
-		if hasValue {
-			err = unix.FsconfigSetString(ctx, key, value)
-		} else {
-			err = unix.FsconfigSetFlag(ctx, key)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("set option %q of %s: %w", option, kind, err)
-		}
-	}
-	if err := unix.FsconfigCreate(ctx); err != nil {
-		return nil, fmt.Errorf("create filesystem %s with %q: %w", kind, options, err)
-	}
-	fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, int(attr))
-	if err != nil {
-		return nil, fmt.Errorf("mount filesystem %s: %w", kind, err)
-	}
-	return os.NewFile(uintptr(fd), kind), nil
-}
-
-// splitOptions divides mount options into attributes of the mount and options of the filesystem.
-func splitOptions(options []string) (attr uint64, data []string) {
-	for _, option := range options {
-		switch option {
-		case "ro":
-			attr |= unix.MOUNT_ATTR_RDONLY
-		case "nosuid":
-			attr |= unix.MOUNT_ATTR_NOSUID
-		case "nodev":
-			attr |= unix.MOUNT_ATTR_NODEV
-		case "noexec":
-			attr |= unix.MOUNT_ATTR_NOEXEC
-		case "noatime":
-			attr |= unix.MOUNT_ATTR_NOATIME
-		case "strictatime":
-			attr |= unix.MOUNT_ATTR_STRICTATIME
-		case "rw":
-			attr &^= unix.MOUNT_ATTR_RDONLY
-		case "suid":
-			attr &^= unix.MOUNT_ATTR_NOSUID
-		case "dev":
-			attr &^= unix.MOUNT_ATTR_NODEV
-		case "exec":
-			attr &^= unix.MOUNT_ATTR_NOEXEC
-		default:
-			data = append(data, option)
-		}
-	}
-	return attr, data
 }

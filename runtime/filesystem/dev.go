@@ -1,4 +1,4 @@
-package launch
+package filesystem
 
 import (
 	"fmt"
@@ -9,9 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fillDev makes what every container's /dev has (runtime-spec, "Default Devices") in a tmpfs that no
-// container sees yet, so no name in it can be a trap.
-func fillDev(dev *os.File, devices []specs.LinuxDevice) error {
+// FillDev makes what every container's /dev has (runtime-spec, "Default Devices") in a tmpfs that no
+// container sees yet, so no name in it
+// can be a trap.
+func FillDev(dev *os.File, devices []specs.LinuxDevice) error {
 	fd := int(dev.Fd())
 	for _, d := range devices {
 		if err := makeDevice(fd, d); err != nil {

@@ -1,0 +1,72 @@
+// Package filesystem makes the filesystems of a container that do not depend on its namespaces, as detached mounts that
+// nobody sees before they are attached.
+package filesystem
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Open makes a detached mount of a new filesystem with options (key=value or a flag) and the mount attributes attr. The
+// caller closes it.
+func Open(kind string, options []string, attr uint64) (*os.File, error) {
+	ctx, err := unix.Fsopen(kind, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("open filesystem %s: %w", kind, err)
+	}
+	defer unix.Close(ctx)
+	for _, option := range options {
+		key, value, hasValue := strings.Cut(option, "=")
+		if hasValue {
+			err = unix.FsconfigSetString(ctx, key, value)
+		} else {
+			err = unix.FsconfigSetFlag(ctx, key)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("set option %q of %s: %w", option, kind, err)
+		}
+	}
+	if err := unix.FsconfigCreate(ctx); err != nil {
+		return nil, fmt.Errorf("create filesystem %s with %q: %w", kind, options, err)
+	}
+	fd, err := unix.Fsmount(ctx, unix.FSMOUNT_CLOEXEC, int(attr))
+	if err != nil {
+		return nil, fmt.Errorf("mount filesystem %s: %w", kind, err)
+	}
+	return os.NewFile(uintptr(fd), kind), nil
+}
+
+// Split divides mount options, as a configuration has them, into attributes of the mount (MOUNT_ATTR_…) and options of the
+// filesystem.
+func Split(options []string) (attr uint64, data []string) {
+	for _, option := range options {
+		switch option {
+		case "ro":
+			attr |= unix.MOUNT_ATTR_RDONLY
+		case "nosuid":
+			attr |= unix.MOUNT_ATTR_NOSUID
+		case "nodev":
+			attr |= unix.MOUNT_ATTR_NODEV
+		case "noexec":
+			attr |= unix.MOUNT_ATTR_NOEXEC
+		case "noatime":
+			attr |= unix.MOUNT_ATTR_NOATIME
+		case "strictatime":
+			attr |= unix.MOUNT_ATTR_STRICTATIME
+		case "rw":
+			attr &^= unix.MOUNT_ATTR_RDONLY
+		case "suid":
+			attr &^= unix.MOUNT_ATTR_NOSUID
+		case "dev":
+			attr &^= unix.MOUNT_ATTR_NODEV
+		case "exec":
+			attr &^= unix.MOUNT_ATTR_NOEXEC
+		default:
+			data = append(data, option)
+		}
+	}
+	return attr, data
+}
