@@ -26,7 +26,7 @@ const (
 
 // TestScripts runs every script of testdata with a root and a state directory of its own. Besides
 // testscript's own commands there are those of commands; $IMAGES is a directory of archives. The
-// condition driver:NAME holds for the driver under test.
+// condition driver:NAME holds for the driver under test, exists:PATH for what the host has.
 func TestScripts(t *testing.T) {
 	testutil.RequireRoot(t)
 	scripts, err := filepath.Glob("testdata/*.txtar")
@@ -84,6 +84,10 @@ func runScripts(t *testing.T, scripts []string, external string) {
 			}
 			if name, ok := strings.CutPrefix(cond, "runtime:"); ok {
 				return name == external, nil
+			}
+			if path, ok := strings.CutPrefix(cond, "exists:"); ok {
+				_, err := os.Stat(path)
+				return err == nil, nil
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},

@@ -24,6 +24,7 @@ type Pending struct {
 	hierarchy *cgroup.Hierarchy
 	group     *cgroup.Group
 	child     *launch.Child // nil: an external runtime makes the process
+	host      spec.Host
 	bounding  uint64
 	profile   *specs.LinuxSeccomp // nil: none
 	filter    []byte
@@ -46,7 +47,10 @@ func (p *Pending) make() error {
 	if p.hierarchy, err = p.store.cgroups(); err != nil {
 		return err
 	}
-	p.group, err = p.hierarchy.CreateAround(cgroupPath(p.c.ID), spec.Resources(p.c.Settings), func(g *cgroup.Group) {
+	if p.host, err = spec.FindHost(p.c.Settings); err != nil {
+		return err
+	}
+	p.group, err = p.hierarchy.CreateAround(cgroupPath(p.c.ID), spec.Resources(p.c.Settings, p.host), func(g *cgroup.Group) {
 		if p.c.Runtime == "" {
 			p.child = launch.Spawn(spec.Namespaces(p.c.Settings, onlyV2(p.hierarchy)), g)
 		}

@@ -106,7 +106,7 @@ func (a *Active) configuration(identity spec.Identity) (*specs.Spec, error) {
 	settings.Mounts = append(a.store.fileMounts(a.c), settings.Mounts...)
 	facts := spec.Facts{
 		Identity: identity, Bounding: a.bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
-		Devices: spec.DefaultDevices(), Seccomp: a.profile,
+		Devices: spec.DefaultDevices(), Host: a.host, Seccomp: a.profile,
 	}
 	var err error
 	if settings.Privileged {

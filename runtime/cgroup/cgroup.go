@@ -78,6 +78,9 @@ func (h *Hierarchy) CreateAround(path string, r *specs.LinuxResources, start fun
 		r = &specs.LinuxResources{}
 	}
 	p, err := h.plan(r)
+	if err == nil {
+		err = h.checkCpusets(p)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create cgroup %s: %w", path, err)
 	}

@@ -169,17 +169,6 @@ func weight(shares uint64) uint64 {
 	return uint64(math.Ceil(math.Pow(10, (l*l+125*l)/612-7.0/34)))
 }
 
-func cpusetLimits(r *specs.LinuxResources, unified bool) ([]setting, error) {
-	s := &settings{unified: unified}
-	if r.CPU != nil && r.CPU.Cpus != "" {
-		s.add("cpuset.cpus", "cpuset.cpus", r.CPU.Cpus)
-	}
-	if r.CPU != nil && r.CPU.Mems != "" {
-		s.add("cpuset.mems", "cpuset.mems", r.CPU.Mems)
-	}
-	return s.list, nil
-}
-
 func pidsLimits(r *specs.LinuxResources, _ bool) ([]setting, error) {
 	if r.Pids == nil || !set(r.Pids.Limit) {
 		return nil, nil

@@ -35,13 +35,6 @@ type Settings struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// Limits are those of the container's cgroup; zero means no limit.
-type Limits struct {
-	Memory   int64 `json:"memory,omitempty"`   // bytes
-	NanoCPUs int64 `json:"nanoCPUs,omitempty"` // 1e9 is one CPU
-	Pids     int64 `json:"pids,omitempty"`
-}
-
 // Identity is who the container's program runs as: the answer of the image's passwd and group files.
 type Identity struct {
 	UID, GID uint32
@@ -58,6 +51,7 @@ type Facts struct {
 	Root       string // directory of the mounted root, for an external runtime
 	Init       string // path of an init program on the host, bound at InitPath for an external runtime
 	Devices    []specs.LinuxDevice
+	Host       Host // of FindHost
 	Seccomp    *specs.LinuxSeccomp
 }
 
@@ -81,7 +75,7 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 		Linux: &specs.Linux{
 			CgroupsPath:       f.CgroupPath,
 			Namespaces:        Namespaces(s, f.CgroupV2),
-			Resources:         Resources(s),
+			Resources:         Resources(s, f.Host),
 			RootfsPropagation: "private",
 			Devices:           f.Devices,
 		},
@@ -133,23 +127,4 @@ func Namespaces(s Settings, cgroupV2 bool) []specs.LinuxNamespace {
 		list = append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
 	}
 	return list
-}
-
-// Resources are the limits of the container's cgroup.
-func Resources(s Settings) *specs.LinuxResources {
-	r := &specs.LinuxResources{Devices: deviceRules(s.Privileged)}
-	if s.Limits.Memory > 0 {
-		// Docker's default: as much swap again as memory.
-		swap := 2 * s.Limits.Memory
-		r.Memory = &specs.LinuxMemory{Limit: &s.Limits.Memory, Swap: &swap}
-	}
-	if s.Limits.NanoCPUs > 0 {
-		period := uint64(100_000)
-		quota := s.Limits.NanoCPUs / 10_000
-		r.CPU = &specs.LinuxCPU{Period: &period, Quota: &quota}
-	}
-	if s.Limits.Pids > 0 {
-		r.Pids = &specs.LinuxPids{Limit: &s.Limits.Pids}
-	}
-	return r
 }

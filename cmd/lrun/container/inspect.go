@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/hostconfig"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
@@ -96,11 +97,9 @@ type hostConfig struct {
 	ReadonlyRootfs bool
 	CapAdd         []string
 	CapDrop        []string
-	Memory         int64
-	NanoCpus       int64
-	PidsLimit      int64
 	Init           bool
 	Runtime        string
+	hostconfig.Resources
 }
 
 type mountPoint struct {
@@ -167,7 +166,7 @@ func hostConfigOf(c runtime.Container) hostConfig {
 	}
 	return hostConfig{
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
-		CapDrop: s.CapDrop, Memory: s.Limits.Memory, NanoCpus: s.Limits.NanoCPUs, PidsLimit: s.Limits.Pids, Init: s.Init, Runtime: name,
+		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Resources: hostconfig.ResourcesOf(s),
 	}
 }
 

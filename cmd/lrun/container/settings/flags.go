@@ -3,6 +3,8 @@
 package settings
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -19,13 +21,12 @@ type Options struct {
 
 	env, envFiles, volumes, tmpfs, capAdd, capDrop, labels, labelFiles cli.StringSlice
 
-	memory, cpus string
-	pids         int64
+	resources resourceFlags
 }
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return append(o.contentFlags(), o.limitFlags()...)
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {
@@ -49,16 +50,13 @@ func (o *Options) contentFlags() []cli.Flag {
 	}
 }
 
-func (o *Options) limitFlags() []cli.Flag {
+func (o *Options) confinementFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "hostname", Aliases: []string{"h"}, Usage: "call the container's host `NAME`", DefaultText: "the beginning of its id", Destination: &o.hostname},
 		&cli.StringFlag{Name: "network", Aliases: []string{"net"}, Usage: "`MODE` none (a loopback interface only) or host", Value: "none", Destination: &o.network},
 		&cli.StringSliceFlag{Name: "cap-add", Usage: "give `CAPABILITY`, or ALL", Destination: &o.capAdd},
 		&cli.StringSliceFlag{Name: "cap-drop", Usage: "take `CAPABILITY`, or ALL, away", Destination: &o.capDrop},
 		&cli.BoolFlag{Name: "privileged", Usage: "give all capabilities and devices, and no seccomp filter: as powerful as root on the host", Destination: &o.privileged},
-		&cli.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "limit memory to `BYTES`, with a unit like 512m or 2g", DefaultText: "no limit", Destination: &o.memory},
-		&cli.StringFlag{Name: "cpus", Usage: "limit to `NUMBER` CPUs, such as 1.5", DefaultText: "no limit", Destination: &o.cpus},
-		&cli.Int64Flag{Name: "pids-limit", Usage: "limit to `NUMBER` processes and threads; -1 is no limit", DefaultText: "no limit", Destination: &o.pids},
 		&cli.BoolFlag{Name: "init", Usage: "run an init that reaps orphans and forwards signals to the program", Destination: &o.init},
 		&cli.StringFlag{Name: "runtime", Usage: "run it with the OCI runtime `PROGRAM`, such as runc", DefaultText: "built in", Destination: &o.runtime},
 	}

@@ -6,7 +6,7 @@ func Refused() map[string]string {
 		foreground = "containers run in the foreground; use the shell's '&' or a service of your init system"
 		networks   = "there is no network but none and host yet; use --network host"
 		names      = "names are not managed yet; bind a file of your own with -v FILE:/etc/hosts or -v FILE:/etc/resolv.conf"
-		cgroups    = "only --memory, --cpus and --pids-limit are set so far; use --runtime with a configuration of your own for more"
+		realTime   = "real-time scheduling is not shared out; give weights with --cpu-shares, or time with --cpu-quota"
 		namespaces = "every container has namespaces of its own; only the network is shared, with --network host"
 		devices    = "only the default devices, or with --privileged all of the host's"
 		security   = "the default profile is always on, unless --privileged takes it away"
@@ -22,15 +22,13 @@ func Refused() map[string]string {
 		"publish":   networks, "p": networks, "publish-all": networks, "P": networks, "expose": networks, "ip": networks, "ip6": networks,
 		"mac-address": networks, "network-alias": networks, "net-alias": networks, "link": networks, "link-local-ip": networks,
 		"add-host": names, "dns": names, "dns-opt": names, "dns-option": names, "dns-search": names, "domainname": names,
-		"blkio-weight": cgroups, "blkio-weight-device": cgroups, "cpu-count": cgroups, "cpu-percent": cgroups, "cpu-period": cgroups,
-		"cpu-quota": cgroups, "cpu-rt-period": cgroups, "cpu-rt-runtime": cgroups, "cpu-shares": cgroups, "c": cgroups, "cpuset-cpus": cgroups,
-		"cpuset-mems": cgroups, "device-read-bps": cgroups, "device-read-iops": cgroups, "device-write-bps": cgroups,
-		"device-write-iops": cgroups, "io-maxbandwidth": windows, "io-maxiops": windows, "kernel-memory": cgroups, "memory-reservation": cgroups,
-		"memory-swap": cgroups, "memory-swappiness": cgroups, "oom-kill-disable": cgroups, "oom-score-adj": cgroups, "cgroup-parent": cgroups,
-		"shm-size": "/dev/shm has 64 MB; mount a larger one with --tmpfs /dev/shm:size=SIZE",
-		"ulimit":   "limits are lrun's own; set them with ulimit before lrun",
-		"sysctl":   "namespaced settings are the kernel's defaults so far",
-		"cgroupns": namespaces, "ipc": namespaces, "pid": namespaces, "userns": namespaces, "uts": namespaces, "isolation": windows,
+		"cpu-rt-period": realTime, "cpu-rt-runtime": realTime, "cpu-count": windows, "cpu-percent": windows, "io-maxbandwidth": windows,
+		"io-maxiops": windows, "kernel-memory": "kernels no longer limit it apart; --memory counts it too",
+		"cgroup-parent": "the cgroup of every container is /lrun/ID, where all of lrun finds it after a crash; limit all of them together in /lrun",
+		"shm-size":      "/dev/shm has 64 MB; mount a larger one with --tmpfs /dev/shm:size=SIZE",
+		"ulimit":        "limits are lrun's own; set them with ulimit before lrun",
+		"sysctl":        "namespaced settings are the kernel's defaults so far",
+		"cgroupns":      namespaces, "ipc": namespaces, "pid": namespaces, "userns": namespaces, "uts": namespaces, "isolation": windows,
 		"device": devices, "device-cgroup-rule": devices, "gpus": devices,
 		"security-opt": security, "group-add": "give the group with --user USER:GROUP",
 		"health-cmd": health, "health-interval": health, "health-retries": health, "health-start-interval": health,

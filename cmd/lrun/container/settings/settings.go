@@ -9,16 +9,12 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/docker/go-units"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lrun-dev/lrun/image"
 	lruntime "github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
-
-// minMemory is Docker's: below it no program starts.
-const minMemory = 6 << 20
 
 // New makes the record of a new container as far as the flags and the arguments say it: all that does
 // not depend on the image. It changes nothing on disk.
@@ -40,7 +36,7 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 		return c, err
 	}
 	var err error
-	c.Settings.Limits, err = limits(o)
+	c.Settings.Limits, err = o.resources.limits()
 	return c, err
 }
 
@@ -142,49 +138,4 @@ func network(mode string, s *spec.Settings, id string) error {
 		return fmt.Errorf("host name %q: at most 63 letters, digits and '-': %w", s.Hostname, errdefs.ErrInvalidArgument)
 	}
 	return nil
-}
-
-func limits(o *Options) (spec.Limits, error) {
-	var l spec.Limits
-	if o.memory != "" {
-		bytes, err := units.RAMInBytes(o.memory)
-		if err != nil {
-			return l, fmt.Errorf("--memory %q: give a number with a unit b, k, m or g: %w", o.memory, errdefs.ErrInvalidArgument)
-		}
-		if bytes != 0 && bytes < minMemory {
-			return l, fmt.Errorf("--memory %q: the least is 6m: %w", o.memory, errdefs.ErrInvalidArgument)
-		}
-		l.Memory = bytes
-	}
-	if o.cpus != "" {
-		nano, err := nanoCPUs(o.cpus)
-		if err != nil {
-			return l, err
-		}
-		l.NanoCPUs = nano
-	}
-	if o.pids > 0 {
-		l.Pids = o.pids
-	}
-	return l, nil
-}
-
-// nanoCPUs reads a decimal number of CPUs exactly: 1.5 is 1,500,000,000.
-func nanoCPUs(s string) (int64, error) {
-	invalid := fmt.Errorf("--cpus %q: give a number between 0.01 and %d, the CPUs of this machine: %w", s, runtime.NumCPU(), errdefs.ErrInvalidArgument)
-	whole, fraction, _ := strings.Cut(s, ".")
-	if len(whole) > 6 || len(fraction) > 9 || whole+fraction == "" {
-		return 0, invalid
-	}
-	var nano int64
-	for _, r := range whole + fraction + strings.Repeat("0", 9-len(fraction)) {
-		if r < '0' || r > '9' {
-			return 0, invalid
-		}
-		nano = nano*10 + int64(r-'0')
-	}
-	if nano != 0 && nano < 1e7 || nano > int64(runtime.NumCPU())*1e9 {
-		return 0, invalid
-	}
-	return nano, nil
 }

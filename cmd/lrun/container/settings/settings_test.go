@@ -137,17 +137,6 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
-	c, err := describe(t, plainImage(), "--memory", "64m", "--cpus", "0.50", "--pids-limit", "7", "img")
-	if l := c.Settings.Limits; err != nil || l.Memory != 64<<20 || l.NanoCPUs != 500_000_000 || l.Pids != 7 {
-		t.Errorf("got %+v, %v", l, err)
-	}
-	c, err = describe(t, plainImage(), "--pids-limit", "-1", "--memory", "0", "img")
-	if l := c.Settings.Limits; err != nil || l.Memory != 0 || l.Pids != 0 {
-		t.Errorf("no limits: got %+v, %v", l, err)
-	}
-}
-
 func TestRefusals(t *testing.T) {
 	foreign := plainImage()
 	foreign.Config.Architecture = "s390x"
@@ -176,11 +165,6 @@ func TestRefusals(t *testing.T) {
 		"SELinux option":          {plainImage(), []string{"-v", "/a:/b:z", "img"}, errdefs.ErrNotImplemented, `"z"`},
 		"two on one target":       {plainImage(), []string{"-v", "/a:/b", "--tmpfs", "/b/", "img"}, errdefs.ErrInvalidArgument, "twice"},
 		"no tmpfs option":         {plainImage(), []string{"--tmpfs", "/b:colour=red", "img"}, errdefs.ErrInvalidArgument, "colour"},
-		"too little memory":       {plainImage(), []string{"--memory", "1m", "img"}, errdefs.ErrInvalidArgument, "6m"},
-		"memory of letters":       {plainImage(), []string{"--memory", "lots", "img"}, errdefs.ErrInvalidArgument, "unit"},
-		"too many CPUs":           {plainImage(), []string{"--cpus", "100000", "img"}, errdefs.ErrInvalidArgument, "CPUs of this machine"},
-		"CPUs of letters":         {plainImage(), []string{"--cpus", "1e2", "img"}, errdefs.ErrInvalidArgument, "--cpus"},
-		"negative CPUs":           {plainImage(), []string{"--cpus", "-1", "img"}, errdefs.ErrInvalidArgument, "--cpus"},
 		"nameless variable":       {plainImage(), []string{"-e", "=x", "img"}, errdefs.ErrInvalidArgument, "NAME=VALUE"},
 		"nameless label":          {plainImage(), []string{"-l", "=x", "img"}, errdefs.ErrInvalidArgument, "label"},
 		"no environment file":     {plainImage(), []string{"--env-file", "/no/such", "img"}, os.ErrNotExist, "/no/such"},
@@ -210,16 +194,4 @@ func TestRefusedFlagsAreNotFlags(t *testing.T) {
 			t.Errorf("--%s: %q does not say what to do", name, advice)
 		}
 	}
-}
-
-func FuzzCPUs(f *testing.F) {
-	for _, s := range []string{"1", "0.5", ".5", "1.", "1.0000000001", "-1", "1e3", "", "."} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		c, err := describe(t, plainImage(), "--cpus="+s, "img")
-		if err == nil && (c.Settings.Limits.NanoCPUs < 0 || c.Settings.Limits.NanoCPUs > int64(runtime.NumCPU())*1e9) {
-			t.Errorf("--cpus %q is %d", s, c.Settings.Limits.NanoCPUs)
-		}
-	})
 }
