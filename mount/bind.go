@@ -6,22 +6,56 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// propagation is what a bind's later mounts do, and whether that holds for what is mounted below its top as well.
+type propagation struct {
+	kind  uint64 // MS_PRIVATE, MS_SHARED or MS_SLAVE
+	below bool
+}
+
+// propagationOf returns the propagation that an option names; its kind is 0 for one that names none.
+func propagationOf(o Option) propagation {
+	if o.Value != "" || o.Dirs != nil {
+		return propagation{}
+	}
+	switch o.Key {
+	case "private":
+		return propagation{unix.MS_PRIVATE, false}
+	case "shared":
+		return propagation{unix.MS_SHARED, false}
+	case "rshared":
+		return propagation{unix.MS_SHARED, true}
+	case "slave", "rslave":
+		return propagation{unix.MS_SLAVE, true}
+	}
+	return propagation{}
+}
+
+// bind is what openBind is asked for.
+type bind struct {
+	attr                   uint64
+	recursive, recursiveRO bool
+	propagation            propagation
+}
+
 // openBind clones the mount at Source, with what is mounted below it when asked. The clone is
-// private: no later mount travels in or out.
+// private, so that no later mount travels in or out, unless an option says otherwise.
 func (m Mount) openBind(attr uint64, options []Option) (*os.File, error) {
-	var recursive, recursiveRO bool
+	b := bind{attr: attr, propagation: propagation{unix.MS_PRIVATE, true}}
 	for _, o := range options {
+		p := propagationOf(o)
 		switch {
+		case p.kind != 0:
+			b.propagation = p
 		case o.Value == "" && o.Dirs == nil && o.Key == "rbind":
-			recursive = true
+			b.recursive = true
 		case o.Value == "" && o.Dirs == nil && o.Key == "rro":
-			recursiveRO = true
+			b.recursiveRO = true
 		default:
 			return nil, m.refuse(o, "unknown to a bind")
 		}
 	}
 	flags := uint(unix.OPEN_TREE_CLONE | unix.O_CLOEXEC)
-	if recursive {
+	if b.recursive {
 		flags |= unix.AT_RECURSIVE
 	}
 	fd, err := unix.OpenTree(unix.AT_FDCWD, m.Source, flags)
@@ -29,28 +63,33 @@ func (m Mount) openBind(attr uint64, options []Option) (*os.File, error) {
 		return nil, m.fail("open_tree", uintptr(flags), err)
 	}
 	f := os.NewFile(uintptr(fd), m.Source)
-	if err := m.restrict(f, attr, recursive, recursiveRO); err != nil {
+	if err := m.restrict(f, b); err != nil {
 		_ = f.Close() // the first error tells more
 		return nil, err
 	}
 	return f, nil
 }
 
-// restrict makes the clone f private and gives it attr; below its top, read-only holds only when asked.
-func (m Mount) restrict(f *os.File, attr uint64, recursive, recursiveRO bool) error {
-	below := attr
-	if !recursiveRO {
-		below &^= unix.MOUNT_ATTR_RDONLY
+// restrict gives the clone f its propagation and attributes; below its top, read-only holds only when asked.
+func (m Mount) restrict(f *os.File, b bind) error {
+	below := unix.MountAttr{Attr_set: b.attr}
+	if !b.recursiveRO {
+		below.Attr_set &^= unix.MOUNT_ATTR_RDONLY
 	}
-	set := unix.MountAttr{Attr_set: below, Propagation: unix.MS_PRIVATE}
-	if err := setAttributes(f, set, recursive); err != nil {
-		return m.fail("mount_setattr", uintptr(below), err)
+	top := unix.MountAttr{Attr_set: b.attr}
+	if b.propagation.below {
+		below.Propagation = b.propagation.kind
+	} else {
+		top.Propagation = b.propagation.kind
 	}
-	if below == attr {
+	if err := setAttributes(f, below, b.recursive); err != nil {
+		return m.fail("mount_setattr", uintptr(below.Attr_set), err)
+	}
+	if top.Attr_set == below.Attr_set && top.Propagation == 0 {
 		return nil
 	}
-	if err := setAttributes(f, unix.MountAttr{Attr_set: attr}, false); err != nil {
-		return m.fail("mount_setattr", uintptr(attr), err)
+	if err := setAttributes(f, top, false); err != nil {
+		return m.fail("mount_setattr", uintptr(top.Attr_set), err)
 	}
 	return nil
 }

@@ -42,8 +42,9 @@ func (m Method) String() string {
 // anything and be of any length; with neither Value nor Dirs it is a flag.
 //
 // For every type the flags nosuid, nodev, noexec, noatime and nosymfollow are attributes of the
-// mount. A bind knows two more flags, and refuses all others: "rbind" takes what is mounted below
-// Source along, and "rro" makes ReadOnly hold for that too.
+// mount. A bind knows more flags, and refuses all others: "rbind" takes what is mounted below
+// Source along, and "rro" makes ReadOnly hold for that too; "private", "shared", "rshared", "slave" and "rslave" say
+// what becomes of mounts that are made later (mount_namespaces(7)), of which Source must be capable.
 type Option struct {
 	Key, Value string
 	Dirs       []string

@@ -63,6 +63,8 @@ func describe(s stage.Step) string {
 		return "join cgroup " + s.Path
 	case stage.OpHostname:
 		return fmt.Sprintf("set host name %q", s.Path)
+	case stage.OpDomain:
+		return fmt.Sprintf("set domain name %q", s.Path)
 	case stage.OpLoopback:
 		return "bring the loopback interface up"
 	case stage.OpRoot:

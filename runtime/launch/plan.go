@@ -86,6 +86,9 @@ func (p *planner) cgroup() error {
 
 func (p *planner) namespaces() {
 	for _, ns := range p.request.Spec.Linux.Namespaces {
+		if ns.Type == specs.UTSNamespace && p.request.Spec.Domainname != "" {
+			p.do(stage.Step{Op: stage.OpDomain, Path: p.request.Spec.Domainname})
+		}
 		switch {
 		case ns.Type == specs.UTSNamespace && p.request.Spec.Hostname != "":
 			p.do(stage.Step{Op: stage.OpHostname, Path: p.request.Spec.Hostname})

@@ -7,7 +7,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/filesystem"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
@@ -92,18 +91,7 @@ func (p *planner) devpts(m specs.Mount) error {
 }
 
 func (p *planner) bind(m specs.Mount) error {
-	attr, rest := filesystem.Split(m.Options)
-	b := mount.Mount{Type: "bind", Source: m.Source, ReadOnly: attr&unix.MOUNT_ATTR_RDONLY != 0}
-	for _, option := range rest {
-		switch option {
-		case "rbind":
-			b.Options = []mount.Option{{Key: "rbind"}}
-		case "bind", "rprivate", "private", "rw":
-		default:
-			return unsupported("the bind option %q", option)
-		}
-	}
-	tree, err := b.Open()
+	tree, err := filesystem.Bind(m.Source, m.Options)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,16 @@
 package spec
 
 import (
+	"cmp"
 	"path"
 	"slices"
+	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
+
+// DefaultShmSize is the size of /dev/shm in bytes that Docker gives.
+const DefaultShmSize = 64 << 20
 
 // Mount is one that the user or the image asked for.
 type Mount struct {
@@ -45,7 +50,7 @@ func defaultMounts(s Settings) []specs.Mount {
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", access}},
 		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{access, "nosuid", "noexec", "nodev"}},
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=67108864"}},
+		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(cmp.Or(s.ShmSize, DefaultShmSize), 10)}},
 	}
 }
 

@@ -31,6 +31,10 @@ type Settings struct {
 	Limits  Limits   `json:"limits,omitzero"`
 	// HostNetwork shares the host's network namespace.
 	HostNetwork bool `json:"hostNetwork,omitempty"`
+	// Names are those that the container finds beside its own.
+	Names Names `json:"names,omitzero"`
+	// ShmSize is that of /dev/shm in bytes; 0: Docker's 64 MiB.
+	ShmSize int64 `json:"shmSize,omitempty"`
 
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
@@ -69,6 +73,7 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 		Version:     specs.Version,
 		Root:        &specs.Root{Path: f.Root, Readonly: s.ReadOnly},
 		Hostname:    s.Hostname,
+		Domainname:  s.Names.Domain,
 		Process:     process(s, f, kept),
 		Mounts:      mounts(s, f),
 		Annotations: maps.Clone(s.Annotations),
@@ -79,6 +84,10 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 			RootfsPropagation: "private",
 			Devices:           f.Devices,
 		},
+	}
+	if s.Names.Domain != "" {
+		// For runtimes that do not know Domainname yet (runc before 1.2).
+		c.Linux.Sysctl = map[string]string{"kernel.domainname": s.Names.Domain}
 	}
 	if !s.Privileged {
 		c.Linux.MaskedPaths = maskedPaths()

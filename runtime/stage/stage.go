@@ -83,6 +83,8 @@ func (c *child) execute(s *Step) syscall.Errno {
 		return errno1(syscall.SYS_UNSHARE, uintptr(s.Flags))
 	case OpHostname:
 		return sethostname(s.Path)
+	case OpDomain:
+		return errnoOf(syscall.Setdomainname([]byte(s.Path)))
 	case OpLoopback:
 		return loopbackUp()
 	case OpRoot:

@@ -12,6 +12,8 @@ const (
 	OpUnshare
 	// OpHostname sets the host name to Path.
 	OpHostname
+	// OpDomain sets the NIS domain name to Path.
+	OpDomain
 	// OpLoopback brings lo up in the network namespace.
 	OpLoopback
 	// OpRoot makes every mount of this namespace private and attaches the descriptor, a detached

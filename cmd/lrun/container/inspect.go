@@ -100,6 +100,7 @@ type hostConfig struct {
 	Init           bool
 	Runtime        string
 	hostconfig.Resources
+	hostconfig.Names
 }
 
 type mountPoint struct {
@@ -113,6 +114,7 @@ type mountPoint struct {
 
 type inspectedConfig struct {
 	Hostname   string
+	Domainname string
 	User       string
 	Tty        bool
 	OpenStdin  bool
@@ -166,14 +168,14 @@ func hostConfigOf(c runtime.Container) hostConfig {
 	}
 	return hostConfig{
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
-		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Resources: hostconfig.ResourcesOf(s),
+		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s),
 	}
 }
 
 func configOf(c runtime.Container) inspectedConfig {
 	s := c.Settings
 	return inspectedConfig{
-		Hostname: s.Hostname, User: s.User, Tty: s.Terminal, OpenStdin: c.Interactive, Env: s.Env, Cmd: s.Args, Image: c.Image,
+		Hostname: s.Hostname, Domainname: s.Names.Domain, User: s.User, Tty: s.Terminal, OpenStdin: c.Interactive, Env: s.Env, Cmd: s.Args, Image: c.Image,
 		WorkingDir: s.Cwd, StopSignal: s.StopSignal, Labels: c.Labels,
 	}
 }

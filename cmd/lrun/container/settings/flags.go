@@ -15,6 +15,10 @@ type Options struct {
 	// IDFile is --cidfile.
 	IDFile string
 
+	names nameOptions
+
+	shmSize string
+
 	name, hostname, user, workdir, platform, network, runtime, entrypoint string
 
 	remove, interactive, terminal, readOnly, privileged, init bool
@@ -26,7 +30,7 @@ type Options struct {
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags())
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.names.flags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {
@@ -42,6 +46,7 @@ func (o *Options) contentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "entrypoint", Usage: "run `PROGRAM` in place of the image's entrypoint and command", DefaultText: "the image's", Destination: &o.entrypoint},
 		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "show the host's directory or file SRC at DST: `SRC:DST[:ro]`; DST alone is a fresh volume", Destination: &o.volumes},
 		&cli.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty tmpfs at `DST[:OPTIONS]`", Destination: &o.tmpfs},
+		&cli.StringFlag{Name: "shm-size", Usage: "make /dev/shm `BYTES` large, with a unit like 128m", DefaultText: "64m", Destination: &o.shmSize},
 		&cli.BoolFlag{Name: "read-only", Usage: "make the root file system read-only", Destination: &o.readOnly},
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "label the container with `NAME[=VALUE]`", Destination: &o.labels},
 		&cli.StringSliceFlag{Name: "label-file", Usage: "label it with what `FILE` says, one NAME[=VALUE] a line", Destination: &o.labelFiles},

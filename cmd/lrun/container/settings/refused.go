@@ -5,7 +5,6 @@ func Refused() map[string]string {
 	const (
 		foreground = "containers run in the foreground; use the shell's '&' or a service of your init system"
 		networks   = "there is no network but none and host yet; use --network host"
-		names      = "names are not managed yet; bind a file of your own with -v FILE:/etc/hosts or -v FILE:/etc/resolv.conf"
 		realTime   = "real-time scheduling is not shared out; give weights with --cpu-shares, or time with --cpu-quota"
 		namespaces = "every container has namespaces of its own; only the network is shared, with --network host"
 		devices    = "only the default devices, or with --privileged all of the host's"
@@ -20,15 +19,14 @@ func Refused() map[string]string {
 		"log-driver": foreground, "log-opt": foreground, "stop-timeout": foreground,
 		"sig-proxy": "signals are always forwarded",
 		"publish":   networks, "p": networks, "publish-all": networks, "P": networks, "expose": networks, "ip": networks, "ip6": networks,
-		"mac-address": networks, "network-alias": networks, "net-alias": networks, "link": networks, "link-local-ip": networks,
-		"add-host": names, "dns": names, "dns-opt": names, "dns-option": names, "dns-search": names, "domainname": names,
+		"mac-address": networks, "network-alias": networks, "net-alias": networks, "link-local-ip": networks,
 		"cpu-rt-period": realTime, "cpu-rt-runtime": realTime, "cpu-count": windows, "cpu-percent": windows, "io-maxbandwidth": windows,
 		"io-maxiops": windows, "kernel-memory": "kernels no longer limit it apart; --memory counts it too",
 		"cgroup-parent": "the cgroup of every container is /lrun/ID, where all of lrun finds it after a crash; limit all of them together in /lrun",
-		"shm-size":      "/dev/shm has 64 MB; mount a larger one with --tmpfs /dev/shm:size=SIZE",
 		"ulimit":        "limits are lrun's own; set them with ulimit before lrun",
 		"sysctl":        "namespaced settings are the kernel's defaults so far",
 		"cgroupns":      namespaces, "ipc": namespaces, "pid": namespaces, "userns": namespaces, "uts": namespaces, "isolation": windows,
+		"link":   "containers cannot reach each other yet; let both share the host's network with --network host, and name the other with --add-host",
 		"device": devices, "device-cgroup-rule": devices, "gpus": devices,
 		"security-opt": security, "group-add": "give the group with --user USER:GROUP",
 		"health-cmd": health, "health-interval": health, "health-retries": health, "health-start-interval": health,

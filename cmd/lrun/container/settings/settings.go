@@ -36,6 +36,12 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 		return c, err
 	}
 	var err error
+	if c.Settings.Names, err = o.names.names(c.Settings.HostNetwork); err != nil {
+		return c, err
+	}
+	if c.Settings.ShmSize, err = shmSize(o.shmSize); err != nil {
+		return c, err
+	}
 	c.Settings.Limits, err = o.resources.limits()
 	return c, err
 }
