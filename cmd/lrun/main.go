@@ -1,3 +1,7 @@
+// The limits of lrun's own cgroup change nothing about how long it lives, and reading them costs every start:
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (

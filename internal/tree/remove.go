@@ -76,25 +76,11 @@ func (r *remover) remove(dir *os.File, name string) {
 		return
 	}
 	r.top = top
-	r.empty(top, 1)
-	for len(r.deep) > 0 && r.ctx.Err() == nil {
-		last := r.deep[len(r.deep)-1]
-		r.deep = r.deep[:len(r.deep)-1]
-		r.directory(top, last, 1)
-	}
-	r.close(top, dir, name)
+	r.emptied(top, dir, name, 1)
 }
 
 // directory deletes the directory name in dir.
 func (r *remover) directory(dir *os.File, name string, depth int) {
-	err := unlink(dir, name, unix.AT_REMOVEDIR)
-	if err == nil {
-		return
-	}
-	if !errors.Is(err, unix.ENOTEMPTY) {
-		r.fail(err)
-		return
-	}
 	if depth >= maxDepth {
 		r.moveUp(dir, name)
 		return
@@ -107,35 +93,42 @@ func (r *remover) directory(dir *os.File, name string, depth int) {
 		r.fail(err)
 		return
 	}
-	r.empty(d, depth+1)
-	r.close(d, dir, name)
+	r.emptied(d, dir, name, depth+1)
 }
 
-// close ends work on d, which is name in dir and should be empty by now. When it is not, what is in
-// it has been reported, unless somebody adds files.
-func (r *remover) close(d, dir *os.File, name string) {
+// emptied deletes all that is in d, which is name in dir, then d itself, and closes it. Names may be skipped while a
+// directory changes, so it reads again as long as d is not empty and that finds something to delete.
+func (r *remover) emptied(d, dir *os.File, name string, depth int) {
+	for again := true; again; {
+		again = r.attempt(d, dir, name, depth)
+	}
 	if err := d.Close(); err != nil {
 		r.fail(err)
 	}
-	if err := unlink(dir, name, unix.AT_REMOVEDIR); err != nil && len(r.errs) == 0 && len(r.deep) == 0 {
-		r.fail(err)
-	}
 }
 
-// empty deletes all that is in d. Names may be skipped while a directory changes, so it reads again
-// as long as that finds something to delete.
-func (r *remover) empty(d *os.File, depth int) {
-	for {
-		before := len(r.errs) + r.more
-		n := r.pass(d, depth)
-		if n == 0 || len(r.errs)+r.more > before || r.ctx.Err() != nil {
-			return
-		}
-		if _, err := d.Seek(0, io.SeekStart); err != nil {
-			r.fail(err)
-			return
-		}
+// attempt goes through d once and reports whether to try again.
+func (r *remover) attempt(d, dir *os.File, name string, depth int) bool {
+	before := len(r.errs) + r.more
+	n := r.pass(d, depth)
+	for d == r.top && len(r.deep) > 0 && r.ctx.Err() == nil {
+		last := r.deep[len(r.deep)-1]
+		r.deep = r.deep[:len(r.deep)-1]
+		r.directory(d, last, depth)
 	}
+	err := unlink(dir, name, unix.AT_REMOVEDIR)
+	if err == nil || len(r.errs)+r.more > before || r.ctx.Err() != nil {
+		return false // what is left has been reported
+	}
+	if !errors.Is(err, unix.ENOTEMPTY) || n == 0 {
+		r.fail(err)
+		return false
+	}
+	if _, err := d.Seek(0, io.SeekStart); err != nil {
+		r.fail(err)
+		return false
+	}
+	return true
 }
 
 // pass goes through d once and returns how many names it saw.
@@ -145,10 +138,14 @@ func (r *remover) pass(d *os.File, depth int) (seen int) {
 			r.fail(err)
 			return seen
 		}
-		names, err := d.Readdirnames(batch)
-		seen += len(names)
-		for _, name := range names {
-			r.entry(d, name, depth)
+		entries, err := d.ReadDir(batch)
+		seen += len(entries)
+		for _, e := range entries {
+			if e.IsDir() {
+				r.directory(d, e.Name(), depth)
+			} else {
+				r.entry(d, e.Name(), depth)
+			}
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, os.ErrNotExist) {
 			return seen

@@ -32,13 +32,18 @@ func Spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) *Child {
 	go func() {
 		// A container may ask to die with the thread that made it, so this one stays until it has ended.
 		runtime.LockOSThread()
-		process, socket, err := spawn(namespaces, group)
+		process, socket, exe, err := spawn(namespaces, group)
 		c.process, c.socket = process, socket
 		c.spawned <- err
+		if exe != nil {
+			_ = exe.Close() // it holds a mount, and the kernel takes half a millisecond to let go of one
+		}
 		if err == nil {
 			process.reap()
 		}
 	}()
+	// The child first: what else there is to do must not delay it.
+	runtime.Gosched()
 	return c
 }
 
@@ -68,16 +73,16 @@ func (c *Child) Abandon() error {
 	return errors.Join(killed, waited, closed)
 }
 
-func spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) (*Process, *os.File, error) {
+// spawn returns also what the child executes, for the caller to close.
+func spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) (p *Process, socket, exe *os.File, err error) {
 	attr := &syscall.SysProcAttr{}
-	var err error
 	if attr.Cloneflags, err = cloneFlags(namespaces); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if group != nil {
 		dir, err := group.FD()
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if dir != nil {
 			defer dir.Close()
@@ -86,25 +91,22 @@ func spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) (*Process, *o
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("make socket pair: %w", err)
+		return nil, nil, nil, fmt.Errorf("make socket pair: %w", err)
 	}
 	defer unix.Close(pair[1])
-	ours := os.NewFile(uintptr(pair[0]), "stage")
-	process, err := startSelf(attr, pair[1])
-	if err != nil {
-		return nil, nil, errors.Join(err, ours.Close())
+	socket = os.NewFile(uintptr(pair[0]), "stage")
+	if exe, err = Executable(); err == nil {
+		p, err = startSelf(attr, exe, pair[1])
 	}
-	return process, ours, nil
+	if err != nil {
+		return nil, nil, exe, errors.Join(err, socket.Close())
+	}
+	return p, socket, exe, nil
 }
 
 // startSelf starts lrun's own executable as a stage. It takes package syscall's way and not package os's, which
 // starts another process first to see whether pidfds work.
-func startSelf(attr *syscall.SysProcAttr, socket int) (*Process, error) {
-	exe, err := Executable()
-	if err != nil {
-		return nil, err
-	}
-	defer exe.Close()
+func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err

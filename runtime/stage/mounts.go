@@ -188,10 +188,10 @@ func (c *child) pivot() syscall.Errno {
 	if errno := errnoOf(syscall.Fchdir(c.root)); errno != 0 {
 		return errno
 	}
-	if errno := errnoOf(syscall.PivotRoot(".", ".")); errno != 0 {
+	if errno := errno3(syscall.SYS_PIVOT_ROOT, uintptr(cstring(".")), uintptr(cstring(".")), 0); errno != 0 {
 		return errno
 	}
-	if errno := errnoOf(syscall.Unmount(".", syscall.MNT_DETACH)); errno != 0 {
+	if errno := errno3(syscall.SYS_UMOUNT2, uintptr(cstring(".")), syscall.MNT_DETACH, 0); errno != 0 {
 		return errno
 	}
 	return errnoOf(syscall.Chdir("/"))

@@ -55,6 +55,9 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
+// All that may take a while goes past the Go scheduler: RawSyscall. Where package syscall would tell it, another thread
+// would take over what else there is to run, which is nothing, and this one would wait to get its place back.
+//
 // The pragma keeps what an argument was converted from where it is until the call returns, as for the
 // functions of package syscall.
 //
@@ -148,10 +151,11 @@ func prctl2(option, a, b uintptr) syscall.Errno {
 
 func writeAll(fd int, s string) syscall.Errno {
 	for {
-		_, err := syscall.Write(fd, []byte(s))
-		if err == syscall.EINTR {
+		b := []byte(s)
+		errno := errno3(syscall.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+		if errno == syscall.EINTR {
 			continue
 		}
-		return errnoOf(err)
+		return errno
 	}
 }

@@ -119,7 +119,7 @@ func recvmsg(socket int, p, oob []byte) (n, oobn int, errno syscall.Errno) {
 	msg := syscall.Msghdr{Iov: &iov, Iovlen: 1, Control: &oob[0]}
 	msg.SetControllen(len(oob))
 	for {
-		r, _, errno := syscall.Syscall(syscall.SYS_RECVMSG, uintptr(socket), uintptr(unsafe.Pointer(&msg)), syscall.MSG_CMSG_CLOEXEC)
+		r, _, errno := syscall.RawSyscall(syscall.SYS_RECVMSG, uintptr(socket), uintptr(unsafe.Pointer(&msg)), syscall.MSG_CMSG_CLOEXEC)
 		if errno == syscall.EINTR {
 			continue
 		}

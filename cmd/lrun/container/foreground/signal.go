@@ -23,6 +23,8 @@ type Signals struct {
 	done   <-chan struct{} // of the context that Catch returns
 	cancel context.CancelFunc
 	caught chan os.Signal
+	// catching is closed when signals are caught. That takes a while, which a start need not wait for.
+	catching chan struct{}
 
 	mu     sync.Mutex
 	target *runtime.Active
@@ -33,18 +35,21 @@ type Signals struct {
 // container runs.
 func Catch(ctx context.Context) (context.Context, *Signals) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Signals{caught: make(chan os.Signal, 64), done: ctx.Done(), cancel: cancel}
-	signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
-	go s.loop()
+	s := &Signals{caught: make(chan os.Signal, 64), catching: make(chan struct{}), done: ctx.Done(), cancel: cancel}
+	go func() {
+		signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+		close(s.catching)
+		s.loop()
+	}()
 	return ctx, s
 }
 
-// Stop lets signals do again what they do to any process.
+// Stop ends the forwarding. It does not let signals do again what they do to any process: that would take as long as
+// all else at the end of a command that is about to exit.
 func (s *Signals) Stop() {
 	if s.later != nil {
 		s.later.Stop()
 	}
-	signal.Stop(s.caught)
 	s.cancel()
 }
 
@@ -53,6 +58,7 @@ func (s *Signals) Forward(a *runtime.Active) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.target = a
+	<-s.catching
 	signal.Notify(s.caught, unix.SIGUSR1, unix.SIGUSR2)
 	s.later = time.AfterFunc(everySignal, func() { signal.Notify(s.caught) })
 }
