@@ -31,6 +31,9 @@ func Open(root, state string) *Store {
 	return &Store{root: root, state: state, cgroups: sync.OnceValues(cgroup.Detect)}
 }
 
+// Expect says that a container will be started soon: what does not depend on the container is found out meanwhile.
+func (s *Store) Expect() { go func() { _, _ = s.cgroups() }() }
+
 // Dir is the directory of the container id: config.json, state.json and the files bound into it.
 func (s *Store) Dir(id string) string { return filepath.Join(s.root, "containers", id) }
 

@@ -39,17 +39,20 @@ program is not in the image, 126 when it cannot be executed, 125 when lrun faile
 // runRun resolves the image, prepares the root, makes the container, starts it, waits, and cleans up.
 func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
 	trace.Step("command line read")
-	ctx, signals := foreground.Catch(ctx)
-	defer signals.Stop()
 	if builtin.Is(args[0]) {
+		ctx, signals := foreground.Catch(ctx)
+		defer signals.Stop()
 		return runBuiltin(ctx, e, o, args, signals)
 	}
+	containers(e).Expect()
 	c, claim, err := newContainer(e, o, args)
 	if err != nil {
 		return err
 	}
-	// The first process is made while all else is.
+	// The first process is made while all else is, even before signals are caught.
 	pending := containers(e).Begin(c)
+	ctx, signals := foreground.Catch(ctx)
+	defer signals.Stop()
 	if err := create(ctx, e, o, &c, claim, args); err != nil {
 		return errors.Join(err, pending.Abandon(), discard(ctx, e, o, claim))
 	}
