@@ -1,7 +1,6 @@
 package overlay
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/boot"
 )
 
 // probed is the content of overlay.json: what Probe found since one boot.
@@ -48,7 +48,7 @@ func CachedProbe(dir, stateDir string) Support {
 
 // here says which boot and kernel this is, and on which filesystem dir lies.
 func here(dir string) (p probed, device string, err error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	id, err := boot.ID()
 	if err != nil {
 		return p, "", err
 	}
@@ -60,6 +60,6 @@ func here(dir string) (p probed, device string, err error) {
 	if err := unix.Stat(dir, &st); err != nil {
 		return p, "", &os.PathError{Op: "stat", Path: dir, Err: err}
 	}
-	p = probed{Boot: string(bytes.TrimSpace(boot)), Kernel: unix.ByteSliceToString(name.Release[:])}
+	p = probed{Boot: id, Kernel: unix.ByteSliceToString(name.Release[:])}
 	return p, fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)), nil
 }

@@ -55,12 +55,6 @@ func (s *Store) prepareLocked(ctx context.Context, key string, im image.Image, o
 	parent := ""
 	if chains := im.ChainIDs(); len(chains) > 0 {
 		parent = chains[len(chains)-1].String()
-		switch _, err := s.Snapshots.Stat(ctx, parent); {
-		case errdefs.IsNotFound(err):
-			return nil, chain.ErrChanged
-		case err != nil:
-			return nil, err
-		}
 	}
 	labels := map[string]string{LabelImage: im.ID.String()}
 	maps.Copy(labels, o.Labels)
@@ -68,14 +62,11 @@ func (s *Store) prepareLocked(ctx context.Context, key string, im image.Image, o
 	if o.Volatile {
 		opts = append(opts, snapshot.WithVolatile())
 	}
-	if _, err := s.Snapshots.Prepare(ctx, key, parent, opts...); err != nil {
-		return nil, err
+	mounts, err := s.Snapshots.PrepareMounts(ctx, key, parent, opts...)
+	if parent != "" && errdefs.IsNotFound(err) {
+		return nil, chain.ErrChanged
 	}
-	mounts, err := s.Snapshots.Mounts(ctx, key)
-	if err != nil {
-		return nil, errors.Join(err, s.Snapshots.Remove(context.WithoutCancel(ctx), key))
-	}
-	return mounts, nil
+	return mounts, err
 }
 
 // unpackStored completes the chain of a stored image for this driver.

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/boot"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -128,7 +129,7 @@ func (a *Active) record() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // it may have ended already
 		return err
 	}
-	boot, err := bootID()
+	boot, err := boot.ID()
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/boot"
 )
 
 // State reads the state of the container id and asks the kernel: a recorded Running whose process is
@@ -53,7 +54,7 @@ func alive(st State) bool {
 	if err != nil || zombie || start != st.PidStart {
 		return false
 	}
-	boot, err := bootID()
+	boot, err := boot.ID()
 	return err == nil && boot == st.BootID
 }
 
@@ -70,9 +71,4 @@ func processStart(pid int) (start uint64, zombie bool, err error) {
 	}
 	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
 	return start, fields[0][0] == 'Z', err
-}
-
-func bootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return string(bytes.TrimSpace(b)), err
 }

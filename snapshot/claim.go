@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -26,12 +25,6 @@ func newID() string {
 	var b [idLen / 2]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand
 	return hex.EncodeToString(b[:])
-}
-
-// bootID returns what tells this boot of the machine from all others.
-func bootID() (string, error) {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return string(bytes.TrimSpace(b)), err
 }
 
 // claim is a record on its way: a file in staging/ that its maker holds locked. As long as it lives

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/boot"
+	"github.com/lrun-dev/lrun/mount"
 )
 
 // Prepare makes the active snapshot key on the committed parent, or an empty one when parent is "".
@@ -18,16 +20,37 @@ import (
 // committed errdefs.ErrInvalidArgument. Unless it is volatile it survives a crash of the machine
 // from the moment Prepare returns; what is written to it later does not without a sync.
 func (s *Store) Prepare(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
-	return s.create(ctx, Active, key, parent, opts)
+	r, err := s.create(ctx, Active, key, parent, opts)
+	if err != nil {
+		return Info{}, err
+	}
+	return r.info(), nil
+}
+
+// PrepareMounts is Prepare and then Mounts, without reading again what was just written.
+func (s *Store) PrepareMounts(ctx context.Context, key, parent string, opts ...Opt) ([]mount.Mount, error) {
+	r, err := s.create(ctx, Active, key, parent, opts)
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := s.driver.Mounts(r.snapshot())
+	if err != nil {
+		return nil, errors.Join(err, s.Remove(context.WithoutCancel(ctx), key))
+	}
+	return mounts, nil
 }
 
 // View makes a read-only snapshot key of parent, with the rules of Prepare.
 func (s *Store) View(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
-	return s.create(ctx, View, key, parent, opts)
+	r, err := s.create(ctx, View, key, parent, opts)
+	if err != nil {
+		return Info{}, err
+	}
+	return r.info(), nil
 }
 
 // create claims, works and publishes.
-func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts []Opt) (info Info, err error) {
+func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts []Opt) (r *record, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("prepare %s snapshot: %w", kind, err)
@@ -35,26 +58,26 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	}()
 	o, err := collect(opts)
 	if err != nil {
-		return Info{}, err
+		return nil, err
 	}
 	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != nil}); err != nil {
-		return Info{}, err
+		return nil, err
 	}
-	r := &record{Key: text(key), Parent: text(parent), Kind: kind, ID: newID(), Labels: o.labels, Created: time.Now().UTC()}
+	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: newID(), Labels: o.labels, Created: time.Now().UTC()}
 	if o.volatile {
-		if r.Boot, err = bootID(); err != nil {
-			return Info{}, err
+		if r.Boot, err = boot.ID(); err != nil {
+			return nil, err
 		}
 	}
 	c, err := s.begin(r)
 	if err != nil {
-		return Info{}, err
+		return nil, err
 	}
 	if err := s.finish(ctx, c, r); err != nil {
 		// The bytes first: as long as the claim is there, the sweep takes them for ours.
-		return Info{}, errors.Join(err, s.driver.Remove(context.WithoutCancel(ctx), r.ID), s.drop(c))
+		return nil, errors.Join(err, s.driver.Remove(context.WithoutCancel(ctx), r.ID), s.drop(c))
 	}
-	return r.info(), nil
+	return r, nil
 }
 
 // begin checks r against what is there, and claims it.

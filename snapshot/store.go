@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/boot"
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/mount"
 )
@@ -109,7 +110,7 @@ func checkBoot(r *record) error {
 	if r.Boot == "" {
 		return nil
 	}
-	boot, err := bootID()
+	boot, err := boot.ID()
 	if err == nil && boot != r.Boot {
 		err = fmt.Errorf("it was made without syncing, and the machine has started again since; remove it: %w", errdefs.ErrFailedPrecondition)
 	}
