@@ -19,55 +19,68 @@ type Pending struct {
 	store *Store
 	c     Container
 
-	made      chan struct{} // closed when what follows is set
-	err       error
+	known     chan struct{} // closed when the first three of what follows are set
 	hierarchy *cgroup.Hierarchy
-	group     *cgroup.Group
-	child     *launch.Child // nil: an external runtime makes the process
 	host      spec.Host
 	bounding  uint64
-	profile   *specs.LinuxSeccomp // nil: none
-	filter    []byte
+
+	grouped chan struct{} // closed when the next three are set
+	group   *cgroup.Group
+	child   *launch.Child // nil: an external runtime makes the process
+	failed  error         // why there is no group, or nothing is known
+
+	made    chan struct{} // closed when all is set
+	err     error
+	profile *specs.LinuxSeccomp // nil: none
+	filter  []byte
 }
 
 // Begin begins to make what a start of c needs beside its record and its root, and returns at once: the
 // cgroup, the first process, waiting, and the seccomp filter. They take as long as record and root,
 // which the caller makes meanwhile. The caller holds the claim of c until the container has finished.
 func (s *Store) Begin(c Container) *Pending {
-	p := &Pending{store: s, c: c, made: make(chan struct{})}
+	p := &Pending{store: s, c: c, known: make(chan struct{}), grouped: make(chan struct{}), made: make(chan struct{})}
 	go func() {
 		defer close(p.made)
-		p.err = p.make()
+		p.failed = p.find(c)
+		close(p.known)
+		if p.failed == nil {
+			p.failed = p.make(c)
+		}
+		close(p.grouped)
+		if p.err = p.failed; p.err == nil && !c.Settings.Privileged {
+			p.err = p.compile(c)
+		}
 	}()
 	return p
 }
 
-func (p *Pending) make() error {
-	var err error
+// find reads what has to be known of the machine.
+func (p *Pending) find(c Container) (err error) {
 	if p.hierarchy, err = p.store.cgroups(); err != nil {
 		return err
 	}
-	if p.host, err = spec.FindHost(p.c.Settings); err != nil {
+	if p.host, err = spec.FindHost(c.Settings); err != nil {
 		return err
 	}
-	p.group, err = p.hierarchy.CreateAround(cgroupPath(p.c.ID), spec.Resources(p.c.Settings, p.host), func(g *cgroup.Group) {
-		if p.c.Runtime == "" {
-			p.child = launch.Spawn(spec.Namespaces(p.c.Settings, onlyV2(p.hierarchy)), g)
+	p.bounding, err = boundingSet()
+	return err
+}
+
+// make makes the cgroup and, as soon as it can, the first process.
+func (p *Pending) make(c Container) (err error) {
+	p.group, err = p.hierarchy.CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), func(g *cgroup.Group) {
+		if c.Runtime == "" {
+			p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy)), g)
 		}
 	})
-	if err != nil {
-		return err
-	}
 	trace.Step("cgroup made")
-	if p.bounding, err = boundingSet(); err != nil || p.c.Settings.Privileged {
-		return err
-	}
-	return p.compile()
+	return err
 }
 
 // compile makes the seccomp profile, which depends on the capabilities, and its filter.
-func (p *Pending) compile() error {
-	kept, err := spec.Capabilities(p.c.Settings, p.bounding)
+func (p *Pending) compile(c Container) error {
+	kept, err := spec.Capabilities(c.Settings, p.bounding)
 	if err != nil {
 		return err
 	}
@@ -86,6 +99,19 @@ func (p *Pending) compile() error {
 func (p *Pending) wait() error {
 	<-p.made
 	return p.err
+}
+
+// begun is what the built-in runtime waits for while it prepares the rest.
+type begun struct{ *Pending }
+
+func (b begun) Child() (*launch.Child, *cgroup.Group, error) {
+	<-b.grouped
+	return b.child, b.group, b.failed
+}
+
+func (b begun) Filter() ([]byte, error) {
+	err := b.wait()
+	return b.filter, err
 }
 
 // Abandon takes back what Begin has made, as far as it came.

@@ -47,12 +47,10 @@ type Active struct {
 // Start runs the program of c, which is the container that Begin was given, complete by now. On an
 // error nothing runs and nothing is left but the record, which then says why.
 func (p *Pending) Start(ctx context.Context, c Container, o StartOptions) (*Active, error) {
+	p.c = c
 	a := &Active{Pending: p, network: o.Network}
-	err := p.wait()
-	if err == nil {
-		p.c = c
-		err = a.start(ctx, o)
-	}
+	<-p.known
+	err := a.start(ctx, o)
 	if err == nil {
 		err = a.record()
 	}
@@ -75,6 +73,12 @@ func exitCode(err error) int {
 }
 
 func (a *Active) start(ctx context.Context, o StartOptions) error {
+	external := a.c.Runtime != ""
+	if external || a.hierarchy == nil { // there is nothing to do meanwhile
+		if err := a.wait(); err != nil {
+			return err
+		}
+	}
 	identity, err := spec.ResolveUser(o.Root, a.c.Settings.User)
 	if err != nil {
 		return err
@@ -85,7 +89,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	}
 	trace.Step("configuration made")
 	request := launch.Request{
-		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID), Group: a.group, Filter: a.filter,
+		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID),
 		Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
 	}
 	if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
@@ -94,11 +98,11 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	if o.Network != nil {
 		request.Network = func(pid int) error { return o.Network.Attach(ctx, a.c.ID, pid) }
 	}
-	if a.child == nil {
+	if external {
 		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
 		return err
 	}
-	a.Process, err = launch.Start(ctx, a.child, request)
+	a.Process, err = launch.Start(ctx, request, begun{a.Pending})
 	return err
 }
 

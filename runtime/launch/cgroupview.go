@@ -16,12 +16,13 @@ import (
 // cgroupView plans the container's /sys/fs/cgroup. On v2 that is the hierarchy itself, seen from the
 // container's cgroup namespace; with v1 it is a tmpfs with the container's own group of each hierarchy.
 func (p *planner) cgroupView(m specs.Mount) error {
-	if p.request.Group == nil {
-		return nil
+	group, err := p.cgroup()
+	if err != nil || group == nil {
+		return err
 	}
 	attr, _ := filesystem.Split(m.Options)
 	var v1 []cgroup.Mount
-	for _, h := range p.request.Group.Mounts() {
+	for _, h := range group.Mounts() {
 		if !h.Unified {
 			v1 = append(v1, h)
 		}

@@ -209,9 +209,9 @@ func TestSeccompFilterIsLoaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, root := busyboxRoot(t)
-	out, stderr, _, err := run(t, launch.Request{Root: root, Filter: seccomp.Bytes(program), Spec: config(t, spec.Settings{
+	out, stderr, _, err := runIn(t, launch.Request{Root: root, Spec: config(t, spec.Settings{
 		Args: []string{"sh", "-c", "grep Seccomp: /proc/self/status; unshare -U true"}, Env: []string{"PATH=/bin"},
-	})}, "")
+	})}, nil, seccomp.Bytes(program), "")
 	if err != nil || out != "Seccomp:\t2\n" || !strings.Contains(stderr, "not permitted") {
 		t.Errorf("got %q, %q, %v", out, stderr, err)
 	}
@@ -241,7 +241,7 @@ func TestExternalRuntimeAgrees(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	builtIn, stderr, _, err := run(t, launch.Request{Root: root, Spec: c, Group: group}, "")
+	builtIn, stderr, _, err := runIn(t, launch.Request{Root: root, Spec: c}, group, nil, "")
 	if err != nil {
 		t.Fatal(err, stderr)
 	}

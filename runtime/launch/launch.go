@@ -28,10 +28,6 @@ type Request struct {
 	// AttachAt is a directory of the host at which the child attaches Root in its own mount namespace,
 	// where only the child sees it.
 	AttachAt string
-	// Group is the container's cgroup; nil leaves the process where lrun is.
-	Group *cgroup.Group
-	// Filter is the compiled seccomp program; empty means none.
-	Filter []byte
 	// Init runs the program as the child of a small init that reaps orphans and forwards signals.
 	Init bool
 	// Interactive gives the process an open standard input; otherwise it reads end of file.
@@ -44,34 +40,40 @@ type Request struct {
 	Network func(pid int) error
 }
 
-// Start executes the program of r.Spec in child, which it takes over. It returns once the program runs. When the
-// program cannot be executed, the error is an *ExecError. Whatever fails, nothing of the attempt is
-// left but the cgroup, which is the caller's.
-func Start(ctx context.Context, child *Child, r Request) (p *Process, err error) {
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, child.Abandon())
-		}
-	}()
+// Begun is what is made while a start is prepared. Its methods wait.
+type Begun interface {
+	// Child returns what becomes the container's first process, and the container's cgroup, where nil leaves the
+	// process where lrun is.
+	Child() (*Child, *cgroup.Group, error)
+	// Filter returns the compiled seccomp program; empty means none.
+	Filter() ([]byte, error)
+}
+
+// Start executes the program of r.Spec in the child of b, which it takes over. It returns once the program runs. When
+// the program cannot be executed, the error is an *ExecError. Whatever fails, nothing of the attempt is left but what
+// b has made: the cgroup, and a child that has to be abandoned.
+func Start(ctx context.Context, r Request, b Begun) (p *Process, err error) {
 	streams, err := openStreams(r)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, streams.closeContainerEnds()) }()
-	if err := direct(ctx, r, child, streams); err != nil {
+	plan := &planner{request: r, begun: b, streams: streams}
+	defer plan.close()
+	err = plan.plan()
+	if err == nil {
+		trace.Step("plan made")
+		err = plan.carryOut(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, streams.closeHostEnds())
 	}
-	return streams.process(child.process), nil
+	return streams.process(plan.child.process), nil
 }
 
-// direct gives the waiting child its plan and waits until the program runs.
-func direct(ctx context.Context, r Request, child *Child, streams *streams) error {
-	p := &planner{request: r, streams: streams}
-	defer p.close()
-	if err := p.plan(); err != nil {
-		return err
-	}
-	trace.Step("plan made")
+// carryOut gives the waiting child the plan and waits until the program runs.
+func (p *planner) carryOut(ctx context.Context) error {
+	r, child := p.request, p.child
 	socket, err := child.wait()
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
@@ -60,11 +61,36 @@ func config(t testing.TB, s spec.Settings) *specs.Spec {
 	return c
 }
 
+// ready is all that a start waits for, made before.
+type ready struct {
+	child  *launch.Child
+	group  *cgroup.Group
+	filter []byte
+}
+
+func (b ready) Child() (*launch.Child, *cgroup.Group, error) { return b.child, b.group, nil }
+func (b ready) Filter() ([]byte, error)                      { return b.filter, nil }
+
+// start starts r in group and under filter, both of which may be nil.
+func start(r launch.Request, group *cgroup.Group, filter []byte) (*launch.Process, error) {
+	b := ready{launch.Spawn(r.Spec.Linux.Namespaces, group), group, filter}
+	p, err := launch.Start(context.Background(), r, b)
+	if err != nil {
+		err = errors.Join(err, b.child.Abandon())
+	}
+	return p, err
+}
+
 func run(t testing.TB, r launch.Request, stdin string) (stdout, stderr string, code int, err error) {
+	t.Helper()
+	return runIn(t, r, nil, nil, stdin)
+}
+
+func runIn(t testing.TB, r launch.Request, group *cgroup.Group, filter []byte, stdin string) (stdout, stderr string, code int, err error) {
 	t.Helper()
 	r.AttachAt = t.TempDir()
 	r.Interactive = stdin != ""
-	p, err := launch.Start(context.Background(), launch.Spawn(r.Spec.Linux.Namespaces, r.Group), r)
+	p, err := start(r, group, filter)
 	if err != nil {
 		return "", "", -1, err
 	}
@@ -153,7 +179,7 @@ func TestTerminal(t *testing.T) {
 			Env:  []string{"PATH=/bin"}, Terminal: true,
 		}),
 	}
-	p, err := launch.Start(context.Background(), launch.Spawn(r.Spec.Linux.Namespaces, nil), r)
+	p, err := start(r, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +244,7 @@ func startAndWait(t *testing.T, dir string) {
 		Root: reopen(t, dir), AttachAt: os.Getenv("LAUNCH_TEST_AT"), DieWithParent: true,
 		Spec: config(t, spec.Settings{Args: []string{"sleep", "60"}, Env: []string{"PATH=/bin"}}),
 	}
-	p, err := launch.Start(context.Background(), launch.Spawn(r.Spec.Linux.Namespaces, nil), r)
+	p, err := start(r, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

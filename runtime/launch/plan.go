@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/reaper"
 	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
@@ -17,6 +18,9 @@ import (
 // planner turns a configuration into steps and the descriptors that they use.
 type planner struct {
 	request Request
+	begun   Begun
+	child   *Child        // nil until cgroup has waited for it
+	group   *cgroup.Group // the child's
 	streams *streams
 	steps   []stage.Step
 	files   []*os.File // sent to the child, in this order
@@ -50,9 +54,6 @@ func (p *planner) do(s stage.Step) {
 }
 
 func (p *planner) plan() error {
-	if err := p.cgroup(); err != nil {
-		return err
-	}
 	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.request.AttachAt})
 	if err := p.mounts(); err != nil {
 		return err
@@ -66,21 +67,38 @@ func (p *planner) plan() error {
 	if err := p.limits(); err != nil {
 		return err
 	}
-	p.credentials()
-	return p.exec()
+	if err := p.credentials(); err != nil {
+		return err
+	}
+	if err := p.exec(); err != nil {
+		return err
+	}
+	return p.join()
 }
 
-func (p *planner) cgroup() error {
-	if p.request.Group == nil {
-		return nil
+// cgroup returns the container's cgroup, which may still be being made when the plan is begun, or nil.
+func (p *planner) cgroup() (group *cgroup.Group, err error) {
+	if p.child == nil {
+		p.child, p.group, err = p.begun.Child()
 	}
-	files, err := p.request.Group.JoinFiles()
+	return p.group, err
+}
+
+// join puts before all other steps that the child enters its cgroup.
+func (p *planner) join() error {
+	group, err := p.cgroup()
+	if err != nil || group == nil {
+		return err
+	}
+	files, err := group.JoinFiles()
 	if err != nil {
 		return err
 	}
+	steps := make([]stage.Step, 0, len(files)+len(p.steps))
 	for _, f := range files {
-		p.add(stage.Step{Op: stage.OpJoin, FD: p.own(f), Path: f.Name()})
+		steps = append(steps, stage.Step{Op: stage.OpJoin, FD: p.own(f), Path: f.Name()})
 	}
+	p.steps = append(steps, p.steps...)
 	return nil
 }
 
@@ -126,10 +144,12 @@ func (p *planner) limits() error {
 
 // credentials follows the order that each step's own need of privilege dictates: a filter without
 // no_new_privs needs CAP_SYS_ADMIN, bounding needs CAP_SETPCAP, the user change CAP_SETUID.
-func (p *planner) credentials() {
+func (p *planner) credentials() error {
 	process := p.request.Spec.Process
 	if !process.NoNewPrivileges {
-		p.seccomp()
+		if err := p.seccomp(); err != nil {
+			return err
+		}
 	}
 	var caps specs.LinuxCapabilities
 	if process.Capabilities != nil {
@@ -146,17 +166,22 @@ func (p *planner) credentials() {
 		spec.Mask(caps.Effective), spec.Mask(caps.Permitted), spec.Mask(caps.Inheritable), spec.Mask(caps.Ambient))})
 	if process.NoNewPrivileges {
 		p.do(stage.Step{Op: stage.OpNoNewPrivileges})
-		p.seccomp()
+		if err := p.seccomp(); err != nil {
+			return err
+		}
 	}
 	if p.request.DieWithParent {
 		p.do(stage.Step{Op: stage.OpDeathSignal, Flags: uint64(unix.SIGKILL)})
 	}
+	return nil
 }
 
-func (p *planner) seccomp() {
-	if len(p.request.Filter) > 0 {
-		p.do(stage.Step{Op: stage.OpSeccomp, Blob: p.request.Filter})
+func (p *planner) seccomp() error {
+	filter, err := p.begun.Filter()
+	if len(filter) > 0 {
+		p.do(stage.Step{Op: stage.OpSeccomp, Blob: filter})
 	}
+	return err
 }
 
 func (p *planner) exec() error {
