@@ -210,7 +210,8 @@ func (a *App) call(ctx context.Context, f form, global, args []string) error {
 		return err
 	}
 	prepare(cmd, f.words[0])
-	runner := a.runner(cmd, f)
+	cmd.Flags = needed(cmd.Flags, read.flags)
+	runner := a.runner(cmd, f, global)
 	line := slices.Concat([]string{a.Name}, global, []string{cmd.Name}, read.canonical())
 	run := func(ctx context.Context) error { return withCode(runner.RunContext(ctx, line), f.entry.Fail) }
 	switch {
@@ -224,7 +225,7 @@ func (a *App) call(ctx context.Context, f form, global, args []string) error {
 
 // runner is the urfave/cli application that knows one command only and does nothing on its own: no help, no
 // version, no exit, no output.
-func (a *App) runner(cmd *cli.Command, f form) *cli.App {
+func (a *App) runner(cmd *cli.Command, f form, global []string) *cli.App {
 	usage := func(_ *cli.Context, err error, ofCommand bool) error {
 		path := a.Name
 		if ofCommand {
@@ -236,7 +237,7 @@ func (a *App) runner(cmd *cli.Command, f form) *cli.App {
 	return &cli.App{
 		Name:                      a.Name,
 		Usage:                     a.Usage,
-		Flags:                     a.Env.Flags(),
+		Flags:                     needed(a.Env.Flags(), global),
 		Commands:                  []*cli.Command{cmd},
 		HideHelp:                  true,
 		HideVersion:               true,

@@ -23,7 +23,7 @@ func specsOf(flags []cli.Flag) flagSpecs {
 	specs := make(flagSpecs, 2*len(flags))
 	for _, f := range flags {
 		_, isSwitch := f.(*cli.BoolFlag)
-		names := f.Names()
+		names := namesOf(f)
 		for _, n := range names {
 			specs[n] = flagSpec{name: names[0], isSwitch: isSwitch}
 		}
