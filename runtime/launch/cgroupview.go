@@ -28,14 +28,14 @@ func (p *planner) cgroupView(m specs.Mount) error {
 		}
 	}
 	if len(v1) == 0 {
-		p.do(stage.Step{Op: stage.OpFilesystem, Path: m.Destination, Flags: stage.NoSymlinks, Attr: attr, Data: []string{"cgroup2"}})
+		p.do(stage.Step{Op: stage.OpFilesystem, Path: m.Destination, Flags: stage.NoSymlinks, Attr: attr, Data: []string{"cgroup2", "source=cgroup"}})
 		return nil
 	}
 	return p.cgroupViewV1(m.Destination, attr, v1)
 }
 
 func (p *planner) cgroupViewV1(destination string, attr uint64, hierarchies []cgroup.Mount) error {
-	dir, err := filesystem.Open("tmpfs", []string{"mode=755"}, attr&^unix.MOUNT_ATTR_RDONLY)
+	dir, err := filesystem.Open("tmpfs", []string{"mode=755", "source=tmpfs"}, attr&^unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ func TestConfinement(t *testing.T) {
 	}{
 		"no descriptor but the three":    {spec.Settings{}, "cd /proc/self/fd && echo *", "0 1 2 3\n"}, // 3 is the shell's own, of the directory
 		"streams block":                  {spec.Settings{}, "grep flags /proc/self/fdinfo/1", "flags:\t01\n"},
+		"mounts have their names":        {spec.Settings{}, "grep -E ' /(proc|sys|dev|dev/shm|dev/pts|dev/mqueue|sys/firmware) ' /proc/mounts | cut -d' ' -f1,2 | sort", "devpts /dev/pts\nmqueue /dev/mqueue\nproc /proc\nshm /dev/shm\nsysfs /sys\ntmpfs /dev\ntmpfs /sys/firmware\n"},
 		"umask is 022":                   {spec.Settings{}, "umask", "0022\n"},
 		"pid 1 and nobody else":          {spec.Settings{}, "echo $$ /proc/[0-9]*", "1 /proc/1\n"},
 		"a session of its own":           {spec.Settings{}, "cut -d' ' -f5-7 /proc/self/stat", "1 1 0\n"},

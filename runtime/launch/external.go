@@ -126,7 +126,10 @@ func (b *bundle) command(ctx context.Context, verb string, args ...string) (err 
 	defer func() { err = errors.Join(err, said.Close()) }()
 	c.Stderr = said
 	if verb == "create" && !b.request.Spec.Process.Terminal {
-		c.Stdin, c.Stdout, c.Stderr = b.streams.container[0], b.streams.container[1], b.streams.container[2]
+		c.Stdout, c.Stderr = b.streams.container[1], b.streams.container[2]
+		if stdin := b.streams.container[0]; stdin != nil {
+			c.Stdin = stdin
+		}
 	}
 	if err = c.Run(); err == nil {
 		return nil

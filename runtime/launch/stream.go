@@ -14,10 +14,10 @@ import (
 // container that had lrun's own descriptors could truncate the file that the user redirected to, or
 // type into the user's terminal.
 type streams struct {
-	console               *os.File // the host's end of the terminal
-	stdin, stdout, stderr *os.File // the host's ends of the pipes
-	terminal              *os.File // the container's end of the terminal
-	container             [3]*os.File
+	console               *os.File    // the host's end of the terminal
+	stdin, stdout, stderr *os.File    // the host's ends of the pipes
+	terminal              *os.File    // the container's end of the terminal
+	container             [3]*os.File // without one it is the container's own /dev/null
 }
 
 func openStreams(r Request) (*streams, error) {
@@ -34,12 +34,9 @@ func openStreams(r Request) (*streams, error) {
 
 func (s *streams) openPipes(interactive bool) (err error) {
 	if interactive {
-		s.container[0], s.stdin, err = os.Pipe()
-	} else {
-		s.container[0], err = os.Open(os.DevNull)
-	}
-	if err != nil {
-		return err
+		if s.container[0], s.stdin, err = os.Pipe(); err != nil {
+			return err
+		}
 	}
 	if s.stdout, s.container[1], err = os.Pipe(); err != nil {
 		return err
@@ -79,7 +76,11 @@ func (s *streams) plan(p *planner) error {
 	if s.terminal == nil {
 		p.do(stage.Step{Op: stage.OpSession})
 		for number, f := range s.container {
-			p.add(stage.Step{Op: stage.OpStdio, FD: p.file(f), Flags: uint64(number)})
+			index := -1
+			if f != nil {
+				index = p.file(f)
+			}
+			p.add(stage.Step{Op: stage.OpStdio, FD: index, Flags: uint64(number)})
 		}
 		return nil
 	}
@@ -91,17 +92,12 @@ func (s *streams) plan(p *planner) error {
 	return nil
 }
 
-// own lets the user open /dev/stdout by its name. A standard input that is /dev/null is the host's own file and stays
-// who it is.
+// own lets the user open /dev/stdout by its name.
 func (s *streams) own(uid uint32) error {
 	if uid == 0 {
 		return nil
 	}
-	made := []*os.File{s.terminal, s.container[1], s.container[2]}
-	if s.stdin != nil {
-		made = append(made, s.container[0])
-	}
-	for _, f := range made {
+	for _, f := range []*os.File{s.terminal, s.container[0], s.container[1], s.container[2]} {
 		if f == nil {
 			continue
 		}

@@ -27,7 +27,7 @@ func (p *planner) mount(m specs.Mount) error {
 		attr, data := filesystem.Split(m.Options)
 		p.do(stage.Step{
 			Op: stage.OpFilesystem, Path: m.Destination, Flags: plain(m.Destination), Attr: attr,
-			Data: append([]string{m.Type}, data...),
+			Data: append([]string{m.Type}, named(m, data)...),
 		})
 		return nil
 	case "cgroup":
@@ -53,10 +53,18 @@ func plain(destination string) uint64 {
 	return 0
 }
 
+// named adds to the options of a filesystem what it is called in the container's list of mounts.
+func named(m specs.Mount, options []string) []string {
+	if m.Source == "" {
+		return options
+	}
+	return append(options, "source="+m.Source)
+}
+
 func (p *planner) tmpfs(m specs.Mount) error {
 	attr, data := filesystem.Split(m.Options)
 	// /dev is filled before it is attached.
-	fs, err := filesystem.Open("tmpfs", data, attr)
+	fs, err := filesystem.Open("tmpfs", named(m, data), attr)
 	if err != nil {
 		return err
 	}
@@ -73,7 +81,7 @@ func (p *planner) tmpfs(m specs.Mount) error {
 // devpts is made here and not by the child, so that the terminal can be opened from it.
 func (p *planner) devpts(m specs.Mount) error {
 	attr, data := filesystem.Split(m.Options)
-	fs, err := filesystem.Open("devpts", data, attr)
+	fs, err := filesystem.Open("devpts", named(m, data), attr)
 	if err != nil {
 		return err
 	}

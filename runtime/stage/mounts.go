@@ -147,22 +147,32 @@ func (c *child) mask(s *Step) syscall.Errno {
 // cover returns a detached mount that hides a file or a directory.
 func (c *child) cover(dir bool) (int, syscall.Errno) {
 	if dir {
-		return openFilesystem("tmpfs", []string{"size=0", "nr_inodes=1", "mode=755"}, mountAttrRO)
+		return openFilesystem("tmpfs", []string{"size=0", "nr_inodes=1", "mode=755", "source=tmpfs"}, mountAttrRO)
 	}
-	null, errno := openat2(c.root, "/dev/null", oPath, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
+	null, errno := c.null(oPath)
 	if errno != 0 {
 		return -1, errno
 	}
 	defer closeFD(null)
-	// An image's own /dev/null may be anything (CVE-2025-31133): only the device 1:3 hides a file.
-	var st syscall.Stat_t
-	if errno := errnoOf(syscall.Fstat(null, &st)); errno != 0 {
+	return cloneMount(null, false)
+}
+
+// null opens the container's /dev/null. An image's own may be anything (CVE-2025-31133): only the device 1:3 will do.
+func (c *child) null(flags uint64) (int, syscall.Errno) {
+	fd, errno := openat2(c.root, "/dev/null", flags, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
+	if errno != 0 {
 		return -1, errno
 	}
-	if st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != 1<<8|3 {
-		return -1, syscall.ENODEV
+	var st syscall.Stat_t
+	errno = errnoOf(syscall.Fstat(fd, &st))
+	if errno == 0 && (st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != 1<<8|3) {
+		errno = syscall.ENODEV
 	}
-	return cloneMount(null, false)
+	if errno != 0 {
+		closeFD(fd)
+		return -1, errno
+	}
+	return fd, 0
 }
 
 func (c *child) readOnly(s *Step) syscall.Errno {

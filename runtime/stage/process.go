@@ -21,7 +21,16 @@ func (c *child) session(s *Step) syscall.Errno {
 }
 
 func (c *child) stdio(s *Step) syscall.Errno {
-	return errno3(syscall.SYS_DUP3, uintptr(c.fd(s)), uintptr(s.Flags), 0)
+	if s.FD >= 0 {
+		return errno3(syscall.SYS_DUP3, uintptr(c.fd(s)), uintptr(s.Flags), 0)
+	}
+	null, errno := c.null(syscall.O_RDWR)
+	if errno != 0 {
+		c.detail = "/dev/null"
+		return errno
+	}
+	defer closeFD(null)
+	return errno3(syscall.SYS_DUP3, uintptr(null), uintptr(s.Flags), 0)
 }
 
 func setLimit(s *Step) syscall.Errno {

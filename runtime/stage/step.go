@@ -39,7 +39,7 @@ const (
 	OpPivot
 	// OpSession starts a session; with a descriptor (a terminal) that becomes its controlling terminal.
 	OpSession
-	// OpStdio puts the descriptor at the number Flags (0, 1, 2).
+	// OpStdio puts the descriptor, or without one the container's own /dev/null, at the number Flags (0, 1, 2).
 	OpStdio
 	// OpLimit sets the resource limit Flags to the soft and hard values in Blob (two uint64).
 	OpLimit
