@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 		"ptyrun":  ptyrunMain,
 		"listing": listingMain,
 		"worst":   worstMain,
+		"killat":  killatMain,
 	})
 }
 

@@ -74,11 +74,8 @@ func (s *Store) Signal(id string, signal syscall.Signal) error {
 // no readable record). The caller holds the claim. What is gone already is no error.
 func (s *Store) Delete(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
-	switch {
-	case isAbsent(err):
-		c.ID, err = id, s.dropNamesOf(id)
-	case err == nil:
-		err = s.dropName(c.Name, id)
+	if isAbsent(err) {
+		c, err = Container{ID: id}, nil
 	}
 	if err != nil {
 		return err
@@ -90,26 +87,31 @@ func (s *Store) Delete(ctx context.Context, id string, release func(context.Cont
 	if err := s.removeRunDir(c); err != nil {
 		return err
 	}
-	return s.deleteRecord(ctx, id, release)
+	return s.deleteRecord(ctx, c, release)
 }
 
 // DeleteEnded is Delete for a container that has just ended and whose Finish frees the rest at the same time.
 func (s *Store) DeleteEnded(ctx context.Context, c Container, release func(context.Context, string) error) error {
-	if err := s.dropName(c.Name, c.ID); err != nil {
-		return err
-	}
-	return s.deleteRecord(ctx, c.ID, release)
+	return s.deleteRecord(ctx, c, release)
 }
 
-func (s *Store) deleteRecord(ctx context.Context, id string, release func(context.Context, string) error) error {
-	// The record goes before the bytes: what has bytes and no record is an orphan that the sweep finds.
-	if err := os.Remove(filepath.Join(s.Dir(id), "config.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+// deleteRecord removes the record before all that it names: until then the container is whole, and without it what is
+// there are orphans, which the sweep finds. A c without a name had no record.
+func (s *Store) deleteRecord(ctx context.Context, c Container, release func(context.Context, string) error) error {
+	if err := os.Remove(filepath.Join(s.Dir(c.ID), "config.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := release(ctx, id); err != nil {
-		return fmt.Errorf("release the root of container %s: %w", short(id), err)
+	drop := func() error { return s.dropName(c.Name, c.ID) }
+	if c.Name == "" {
+		drop = func() error { return s.dropNamesOf(c.ID) }
 	}
-	return os.RemoveAll(s.Dir(id))
+	if err := drop(); err != nil {
+		return err
+	}
+	if err := release(ctx, c.ID); err != nil {
+		return fmt.Errorf("release the root of container %s: %w", short(c.ID), err)
+	}
+	return os.RemoveAll(s.Dir(c.ID))
 }
 
 func (s *Store) removeCgroup(id string) error {

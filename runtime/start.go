@@ -56,20 +56,29 @@ func (p *Pending) Start(ctx context.Context, c Container, o StartOptions) (*Acti
 	}
 	if err != nil {
 		err = errors.Join(err, a.undo(ctx))
-		failed := State{Status: Exited, ExitCode: exitCode(err), FinishedAt: time.Now().UTC(), Error: err.Error()}
 		if !c.Remove {
-			err = errors.Join(err, p.store.writeState(c.ID, failed, atomicfile.Volatile))
+			err = errors.Join(err, p.store.recordFailure(c.ID, err))
 		}
 		return nil, err
 	}
 	return a, nil
 }
 
-func exitCode(err error) int {
-	if failed, ok := errors.AsType[*launch.ExecError](err); ok {
-		return failed.ExitCode()
+// recordFailure writes why a start failed. As with Docker, a container that never ran is still created, and one that
+// ran before has still ended when it did; the exit code is the start's, 128 when the program is not at fault.
+func (s *Store) recordFailure(id string, why error) error {
+	st, err := s.recorded(id)
+	if err != nil {
+		return err
 	}
-	return 125
+	st.Status, st.Pid, st.PidStart, st.ExitCode, st.OOMKilled, st.Error = Exited, 0, 0, 128, false, why.Error()
+	if st.StartedAt.IsZero() {
+		st.Status = Created
+	}
+	if failed, ok := errors.AsType[*launch.ExecError](why); ok {
+		st.ExitCode = failed.ExitCode()
+	}
+	return s.writeState(id, st, atomicfile.Volatile)
 }
 
 func (a *Active) start(ctx context.Context, o StartOptions) error {

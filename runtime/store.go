@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 )
 
@@ -86,10 +87,36 @@ func (s *Store) Get(id string) (Container, error) {
 	return c, err
 }
 
+// present is Get, except that a container which the next sweep deletes is not found any more: one with --rm whose lrun
+// was killed, and its program with it.
+func (s *Store) present(id string) (Container, error) {
+	c, err := s.Get(id)
+	if err == nil && c.Remove && s.abandoned(id) {
+		return Container{}, notFound(id)
+	}
+	return c, err
+}
+
+// abandoned tells whether nobody is going to remove a container with --rm, and it does not run. One that was created
+// and never started is in nobody's hands but the user's.
+func (s *Store) abandoned(id string) bool {
+	lock, err := flock.TryExclusive(s.claimPath(id))
+	if err == nil {
+		err = lock.Unlock() // the file stays, for the sweep
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	st, stErr := s.recorded(id)
+	if stErr != nil || alive(st) {
+		return false
+	}
+	return err == nil || st.Status != Created
+}
+
 // Resolve finds a container by its name, its id or a prefix of the id that no other has.
 func (s *Store) Resolve(name string) (Container, error) {
 	if id, ok := s.holder(name); ok {
-		if c, err := s.Get(id); err == nil || !errors.Is(err, errdefs.ErrNotFound) {
+		if c, err := s.present(id); err == nil || !errors.Is(err, errdefs.ErrNotFound) {
 			return c, err
 		}
 	}
@@ -110,14 +137,14 @@ func (s *Store) Resolve(name string) (Container, error) {
 	case 0:
 		return Container{}, notFound(name)
 	case 1:
-		return s.Get(found[0])
+		return s.present(found[0])
 	default:
 		return Container{}, fmt.Errorf("container %q: %d containers have an id that begins so; give more digits: %w", name, len(found), errdefs.ErrInvalidArgument)
 	}
 }
 
 // List returns every container that is completely recorded, in no order. One that vanishes meanwhile
-// is left out; records that cannot be read are joined into the error beside the others.
+// is left out, and so is one with --rm whose lrun was killed; records that cannot be read are joined into the error beside the others.
 func (s *Store) List() ([]Container, error) {
 	ids, err := s.ids()
 	if err != nil {
@@ -126,7 +153,7 @@ func (s *Store) List() ([]Container, error) {
 	list := make([]Container, 0, len(ids))
 	var errs []error
 	for _, id := range ids {
-		c, err := s.Get(id)
+		c, err := s.present(id)
 		switch {
 		case err == nil:
 			list = append(list, c)

@@ -1,0 +1,249 @@
+package integration
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
+)
+
+// killPointsEnv is how many moments of each command the kill tests try; "all" is every one (scripts/kill-points).
+const killPointsEnv = "LRUN_KILL_POINTS"
+
+// killPointsSample is how many they try when nothing is said.
+const killPointsSample = 8
+
+// killCase is a command that is killed.
+type killCase struct {
+	name    string
+	before  []string // commands that make what it works on; the last may end in & and then runs until victim is there
+	command string
+	keeps   bool // what it leaves may be a container, whole
+	outside bool // processes may outlive it until the next command
+}
+
+func killCases() []killCase {
+	made := []string{"create --name victim busybox true"}
+	return []killCase{
+		{name: "run --rm", command: "run --rm --name victim busybox true"},
+		{name: "run --rm of a failing start", command: "run --rm --name victim busybox no-such-program"},
+		{name: "run --rm with a volume", command: "run --rm --name victim -v /data --init busybox true"},
+		{name: "run --rm by runc", command: "run --rm --name victim --runtime runc busybox true", outside: true},
+		{name: "run", command: "run --name victim busybox true", keeps: true},
+		{name: "create", command: "create --name victim -v /data busybox true", keeps: true},
+		{name: "start", before: made, command: "start -a victim", keeps: true},
+		{name: "rm", before: made, command: "rm victim", keeps: true},
+		{name: "kill", before: []string{"run --name victim busybox sleep 1000 &"}, command: "kill victim", keeps: true},
+		{name: "rm -f", before: []string{"run --name victim busybox sleep 1000 &"}, command: "rm -f victim", keeps: true},
+		{name: "export", before: made, command: "export -o /dev/null victim", keeps: true},
+	}
+}
+
+// TestKillPoints kills each command at moments of its life, each between two system calls that change something. After
+// every kill lists are truthful, a container that is there is whole, the next command of whatever kind leaves nothing
+// behind, and the name can be used again.
+func TestKillPoints(t *testing.T) {
+	testutil.RequireRoot(t)
+	for _, c := range killCases() {
+		if c.outside && os.Getenv(killPointsEnv) == "" {
+			continue // it takes a second for each point: see scripts/kill-points
+		}
+		t.Run(c.name, func(t *testing.T) { newKillTest(t, c).run() })
+	}
+}
+
+// killTest is one command that is killed many times in one root.
+type killTest struct {
+	*testing.T
+	killCase
+
+	work   string
+	clean  []string // all files before
+	groups []string // empty cgroups before
+}
+
+func newKillTest(t *testing.T, c killCase) *killTest {
+	k := &killTest{T: t, killCase: c, groups: emptyCgroups()}
+	work, err := os.MkdirTemp(filepath.Join(os.Getenv(workEnv), "w"), "kill-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.work = work
+	t.Cleanup(func() {
+		if err := takeAway(work); err != nil {
+			t.Error(err)
+		}
+	})
+	k.must("load -q -i " + filepath.Join(os.Getenv(workEnv), "images", "busybox.tar"))
+	k.must("run --rm -v /data busybox true")
+	k.must("run --rm --runtime runc busybox true")
+	k.clean = k.files()
+	return k
+}
+
+// run tries the moments one after the other, until the command ends before its moment comes.
+func (k *killTest) run() {
+	start := time.Now()
+	total, _ := k.kill(0)
+	k.settle(0)
+	step, tried := 1, 0
+	if limit := os.Getenv(killPointsEnv); limit != "all" {
+		n, err := strconv.Atoi(cmp.Or(limit, strconv.Itoa(killPointsSample)))
+		if err != nil {
+			k.Fatal(err)
+		}
+		step = max(1, total/n)
+	}
+	for n := 1 + step/2; !k.Failed(); n += step {
+		_, killed := k.kill(n)
+		k.settle(n)
+		if !killed && n > total/2 { // else a call less was needed this time
+			break
+		}
+		tried++
+	}
+	k.Logf("%d points of about %d tried in %v", tried, total, time.Since(start).Round(time.Second))
+}
+
+// kill prepares the command and kills it at its n-th call.
+func (k *killTest) kill(n int) (seen int, killed bool) {
+	k.Helper()
+	for _, args := range k.before {
+		k.prepare(args)
+	}
+	out, err := k.command("killat", append([]string{strconv.Itoa(n), "lrun"}, strings.Fields(k.killCase.command)...)...).CombinedOutput()
+	line := string(out[strings.LastIndexByte(strings.TrimSpace(string(out)), '\n')+1:])
+	var survived bool
+	if _, scanErr := fmt.Sscan(line, &seen, &killed, &survived); err != nil || scanErr != nil {
+		k.Fatalf("point %d: %v, %v: %s", n, err, scanErr, out)
+	}
+	if survived && !k.outside {
+		k.Errorf("point %d: something that the command started outlives it", n)
+	}
+	return seen, killed
+}
+
+// prepare runs a command; one with & stays, and its container runs.
+func (k *killTest) prepare(args string) {
+	k.Helper()
+	args, background := strings.CutSuffix(args, " &")
+	if !background {
+		k.must(args)
+		return
+	}
+	c := k.command("lrun", strings.Fields(args)...)
+	if err := c.Start(); err != nil {
+		k.Fatal(err)
+	}
+	k.Cleanup(func() { _ = c.Wait() }) // it ends by a signal
+	go func() { _, _ = c.Process.Wait() }()
+	for end := time.Now().Add(20 * time.Second); k.must("ps -q --filter name=victim") == ""; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			k.Fatalf("%s: it never ran", args)
+		}
+	}
+}
+
+// settle checks what a kill at the n-th call has left, and that all of it goes.
+func (k *killTest) settle(n int) {
+	k.Helper()
+	state := strings.TrimSpace(k.must("ps -a --filter name=victim --format {{.State}}"))
+	if state != "" && !k.keeps {
+		k.Errorf("point %d: a container that was to be removed is listed as %s", n, state)
+	}
+	// Any command must do, so they take turns.
+	switch n % 3 {
+	case 0:
+		k.must("run --rm busybox true")
+	case 1:
+		k.must("rm -f none")
+	case 2:
+		k.must("create --name other busybox")
+		k.must("rm other")
+	}
+	if state == "" {
+		k.same(n, "after the next command")
+	} else if now := strings.TrimSpace(k.must("ps -a --filter name=victim --format {{.State}}")); now == "created" || now == "exited" && k.name != "kill" && k.name != "rm -f" {
+		k.must("start -a victim")
+	}
+	k.must("rm -f victim")
+	k.same(n, "after rm -f")
+	k.must("create --name victim busybox true")
+	k.must("rm victim")
+	k.same(n, "after the name was used again")
+}
+
+// same fails when something is there that was not before the first command, or the reverse.
+func (k *killTest) same(n int, when string) {
+	k.Helper()
+	difference := func() []string {
+		now := append(k.files(), slices.DeleteFunc(leaks(k.work), func(s string) bool { return slices.Contains(k.groups, s) })...)
+		return slices.DeleteFunc(slices.Concat(now, k.clean), func(s string) bool { return slices.Contains(now, s) && slices.Contains(k.clean, s) })
+	}
+	found := difference()
+	for end := time.Now().Add(leakPatience); len(found) > 0 && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+		next := difference()
+		found = slices.DeleteFunc(found, func(s string) bool { return !slices.Contains(next, s) })
+	}
+	if len(found) > 0 {
+		k.Fatalf("point %d of %q, %s, is more or less than before:\n%s", n, k.killCase.command, when, strings.Join(found, "\n"))
+	}
+}
+
+// files lists the root and the state directory, with types and the sizes of files, without what is in layers.
+func (k *killTest) files() []string {
+	var list []string
+	for _, dir := range []string{"root", "state"} {
+		err := filepath.WalkDir(filepath.Join(k.work, dir), func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			line := path + " " + info.Mode().String()
+			if info.Mode().IsRegular() {
+				line += fmt.Sprintf(" %d", info.Size())
+			}
+			list = append(list, line)
+			if d.Name() == "fs" {
+				return fs.SkipDir
+			}
+			return nil
+		})
+		if err != nil {
+			list = append(list, err.Error())
+		}
+	}
+	return list
+}
+
+// must runs lrun, which must succeed, and returns its standard output.
+func (k *killTest) must(args string) string {
+	k.Helper()
+	c := k.command("lrun", strings.Fields(args)...)
+	var stderr strings.Builder
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		k.Fatalf("lrun %s: %v: %s", args, err, stderr.String())
+	}
+	return string(out)
+}
+
+func (k *killTest) command(name string, args ...string) *exec.Cmd {
+	c := exec.Command("timeout", append([]string{"-k", "5", "60", name}, args...)...)
+	c.Env = append(os.Environ(), "LRUN_ROOT="+k.work+"/root", "LRUN_STATE="+k.work+"/state", "LRUN_DRIVER="+cmp.Or(os.Getenv(driverEnv), "overlayfs"))
+	return c
+}

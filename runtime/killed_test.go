@@ -1,0 +1,121 @@
+package runtime_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/runtime"
+)
+
+// A container with --rm goes with its program. When its lrun is killed nobody removes it at once, but nobody sees it either.
+func TestRemovedContainerWhoseLrunWasKilled(t *testing.T) {
+	for name, c := range map[string]struct {
+		remove  bool
+		state   string
+		claimed string // held, left or none
+		seen    bool
+	}{
+		"running, its lrun is there":               {true, `{"status":"running","pid":4194305}`, "held", true},
+		"being made, its lrun is there":            {true, "", "held", true},
+		"half made, its lrun was killed":           {true, "", "left", false},
+		"it ended, its lrun was killed":            {true, `{"status":"running","pid":4194305}`, "left", false},
+		"it ended with the machine":                {true, `{"status":"running","pid":4194305}`, "none", false},
+		"created and not started":                  {true, "", "none", true},
+		"it is to stay, and its lrun was killed":   {false, `{"status":"running","pid":4194305}`, "left", true},
+		"it is to stay, and went with the machine": {false, `{"status":"running","pid":4194305}`, "none", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _, state := open(t)
+			made := create(t, s, runtime.Container{Name: "web", Remove: c.remove})
+			if c.state != "" {
+				writeFile(t, filepath.Join(s.Dir(made.ID), "state.json"), c.state)
+			}
+			switch c.claimed {
+			case "held":
+				claim, err := s.Claim(made.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer claim.Close()
+			case "left":
+				writeFile(t, filepath.Join(state, "active", made.ID), "")
+			}
+			list, err := s.List()
+			if err != nil || (len(list) == 1) != c.seen {
+				t.Errorf("listed %d, %v; want it seen: %v", len(list), err, c.seen)
+			}
+			for _, ref := range []string{"web", made.ID, made.ID[:12]} {
+				_, err := s.Resolve(ref)
+				if c.seen && err != nil || !c.seen && !errors.Is(err, errdefs.ErrNotFound) {
+					t.Errorf("resolve %s: %v; want it seen: %v", ref, err, c.seen)
+				}
+			}
+		})
+	}
+}
+
+// A deletion that is cut off anywhere has either not begun, so that the container is whole, name and all, or it goes on
+// with the next sweep.
+func TestDeletionThatIsCutOff(t *testing.T) {
+	s, root, state := open(t)
+	c := create(t, s, runtime.Container{Name: "web"})
+	cut := errors.New("cut off")
+	named := func() bool {
+		_, err := os.Lstat(filepath.Join(root, "names", "web"))
+		return err == nil
+	}
+	err := s.Delete(context.Background(), c.ID, func(context.Context, string) error {
+		if _, err := s.Get(c.ID); !errors.Is(err, errdefs.ErrNotFound) || named() {
+			t.Errorf("while its root goes there is still a record (%v) or a name (%v)", err, named())
+		}
+		return cut
+	})
+	if !errors.Is(err, cut) {
+		t.Fatal(err)
+	}
+	// As after a kill between the record and the name.
+	writeFile(t, filepath.Join(root, "names", "web"), c.ID)
+	writeFile(t, filepath.Join(state, "active", c.ID), "")
+	if err := s.Sweep(context.Background(), none); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(s.Dir(c.ID)); err == nil || named() {
+		t.Errorf("after the sweep: directory %v, name %v", err, named())
+	}
+}
+
+// The record goes first: with the name gone and the record there, nothing could call the container by its name.
+func TestDeletionNeverLeavesARecordWithoutItsName(t *testing.T) {
+	s, root, _ := open(t)
+	c := create(t, s, runtime.Container{Name: "web"})
+	// What cannot be removed stops the deletion at the record.
+	config := filepath.Join(s.Dir(c.ID), "config.json")
+	content, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(config), os.MkdirAll(filepath.Join(config, "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.DeleteEnded(context.Background(), c, none); err == nil {
+		t.Fatal("a record that cannot be removed was removed")
+	}
+	if err := errors.Join(os.RemoveAll(config), os.WriteFile(config, content, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "names", "web")); err != nil {
+		t.Errorf("the name went before the record: %v", err)
+	}
+}
+
+func writeFile(t *testing.T, path, content string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+}
