@@ -28,13 +28,19 @@ func CachedProbe(dir, stateDir string) Support {
 	if err != nil {
 		return Support{Reason: oneLine(err)}
 	}
-	var kept probed
-	if atomicfile.ReadJSON(path, &kept) == nil && kept.Boot == now.Boot && kept.Kernel == now.Kernel {
-		if s, ok := kept.Devices[device]; ok && s.OK {
-			return s
-		}
-		now = kept
+	if s, ok := keptSupport(path, &now, device); ok {
+		return s
 	}
+	// One process at a time probes and writes the cache, so that what a killed one has left can be told.
+	lock, err := lockDirectory(stateDir)
+	if err != nil {
+		return Probe(dir)
+	}
+	defer func() { _ = lock.Unlock() }()              // it goes with its file
+	if s, ok := keptSupport(path, &now, device); ok { // another process was faster
+		return s
+	}
+	removeTemps(stateDir)
 	s := Probe(dir)
 	if s.OK {
 		if now.Devices == nil {
@@ -44,6 +50,27 @@ func CachedProbe(dir, stateDir string) Support {
 		_ = atomicfile.WriteJSON(path, now, 0o600, atomicfile.Volatile) // a cache only
 	}
 	return s
+}
+
+// keptSupport returns what the cache says about a device, and makes now the cache if it is of this boot and kernel.
+func keptSupport(path string, now *probed, device string) (Support, bool) {
+	var kept probed
+	if atomicfile.ReadJSON(path, &kept) != nil || kept.Boot != now.Boot || kept.Kernel != now.Kernel {
+		return Support{}, false
+	}
+	*now = kept
+	s, ok := kept.Devices[device]
+	return s, ok && s.OK
+}
+
+// removeTemps removes caches that were never finished: their writers held the lock.
+func removeTemps(stateDir string) {
+	entries, err := os.ReadDir(stateDir)
+	for _, e := range entries {
+		if err == nil && atomicfile.IsTemp(e.Name()) {
+			_ = os.Remove(filepath.Join(stateDir, e.Name())) // the next probe tries again
+		}
+	}
 }
 
 // here says which boot and kernel this is, and on which filesystem dir lies.

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/mount"
 )
 
@@ -22,10 +23,43 @@ type Support struct {
 	Reason string
 }
 
+// scratchPrefix begins the names of scratch directories.
+const scratchPrefix = ".overlay-probe-"
+
 // Probe makes real overlays in a scratch directory under dir, one method after the other until one
 // works: mounted, a file changed, a directory removed and made again. dir must exist. It takes a few
-// milliseconds and leaves nothing.
+// milliseconds and leaves nothing; what a killed one has left in dir it removes. One process at a time probes in dir.
 func Probe(dir string) Support {
+	lock, err := lockDirectory(dir)
+	if err != nil {
+		return Support{Reason: oneLine(err)}
+	}
+	left := removeScratch(dir) // before: a read-only filesystem is the probe's to tell
+	s := probe(dir)
+	if err := errors.Join(left, lock.Unlock()); err != nil && s.OK {
+		return Support{Reason: oneLine(err)}
+	}
+	return s
+}
+
+// lockDirectory waits for the lock of a directory, which must be there.
+func lockDirectory(dir string) (*flock.Lock, error) {
+	return flock.Exclusive(dir + "/.") // this name is never made as a file
+}
+
+// removeScratch removes what probes in dir have left, which is locked.
+func removeScratch(dir string) error {
+	entries, err := os.ReadDir(dir)
+	errs := []error{err}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), scratchPrefix) {
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func probe(dir string) Support {
 	var reasons []string
 	for method := mount.ByDescriptor; method <= mount.ByNumber; method++ {
 		err := try(dir, method)
@@ -39,7 +73,7 @@ func Probe(dir string) Support {
 
 // try makes and uses one overlay.
 func try(dir string, method mount.Method) (err error) {
-	scratch, err := os.MkdirTemp(dir, ".overlay-probe-")
+	scratch, err := os.MkdirTemp(dir, scratchPrefix)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -58,7 +59,10 @@ func TestProbeReason(t *testing.T) {
 			if got.OK || strings.Contains(got.Reason, "\n") || !strings.Contains(got.Reason, tt.says) {
 				t.Errorf("got %+v", got)
 			}
-			for method := mount.ByDescriptor; method <= mount.ByNumber; method++ {
+			if _, err := os.Lstat("/nowhere"); err == nil {
+				t.Fatal("/nowhere was made")
+			}
+			for method := mount.ByDescriptor; tt.dir != "/nowhere" && method <= mount.ByNumber; method++ {
 				if !strings.Contains(got.Reason, method.String()+": ") {
 					t.Errorf("%q does not tell of %q", got.Reason, method)
 				}
@@ -144,6 +148,42 @@ func TestCachedProbe(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
+}
+
+// A probe that is killed leaves a directory, or a cache half written. The next probe removes them, but not those of a
+// probe that is at work.
+func TestProbeRemovesWhatKilledOnesLeft(t *testing.T) {
+	testutil.RequireRoot(t)
+	dir, state := t.TempDir(), t.TempDir()
+	for _, d := range []string{dir + "/.overlay-probe-123/upper", dir + "/kept", state + "/kept"} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, state+"/.tmp-123", "{")
+	if s := CachedProbe(dir, state); !s.OK {
+		t.Fatalf("got %+v", s)
+	}
+	for d, want := range map[string]string{dir: "kept", state: "kept overlay.json"} {
+		entries, err := os.ReadDir(d)
+		var names []string
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		if got := strings.Join(names, " "); err != nil || got != want {
+			t.Errorf("%s holds %q, %v; want %q", d, got, err, want)
+		}
+	}
+	// Many at once in one place: each finds that it works.
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if s := Probe(dir); !s.OK {
+				t.Errorf("beside others: %+v", s)
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestOneLine(t *testing.T) {

@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 // Sync says what must survive a power loss when a call returns.
@@ -38,8 +40,39 @@ func Write(path string, data []byte, perm os.FileMode, s Sync) error {
 
 // Create makes the file at path as Write does, but never replaces: when anything has that name, it
 // returns an error that is fs.ErrExist. Of many processes that create one path, exactly one succeeds.
+// Where the filesystem has files without a name, a process that is killed leaves nothing.
 func Create(path string, data []byte, perm os.FileMode, s Sync) error {
-	return publish(path, data, perm, s, linkOver)
+	err := createUnnamed(path, data, perm, s)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // no such files there, or whatever it is happens again and is told
+		return publish(path, data, perm, s, linkOver)
+	}
+	return err
+}
+
+// createUnnamed writes a file that has no name, and gives it its only one.
+func createUnnamed(path string, data []byte, perm os.FileMode, s Sync) (err error) {
+	dir := filepath.Dir(path)
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := fill(f, data, perm, s); err != nil {
+		return err
+	}
+	// The empty path needs CAP_DAC_READ_SEARCH, the other way /proc.
+	err = unix.Linkat(fd, "", unix.AT_FDCWD, path, unix.AT_EMPTY_PATH)
+	if errors.Is(err, unix.ENOENT) {
+		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "link", Old: dir, New: path, Err: err}
+	}
+	if s == Volatile {
+		return nil
+	}
+	return SyncDir(dir)
 }
 
 // SyncDir makes the names in the directory at path durable: entries that were made, renamed or removed.
@@ -104,15 +137,20 @@ func writeTemp(dir string, data []byte, perm os.FileMode, s Sync) (string, error
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(data)
+	if err = errors.Join(fill(f, data, perm, s), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// fill gives f its bytes and its mode, and syncs it as s wants.
+func fill(f *os.File, data []byte, perm os.FileMode, s Sync) error {
+	_, err := f.Write(data)
 	if err == nil {
 		err = f.Chmod(perm)
 	}
 	if err == nil && s == Durable {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
-	}
-	return f.Name(), nil
+	return err
 }

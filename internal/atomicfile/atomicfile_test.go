@@ -93,6 +93,32 @@ func TestCreateNeverReplaces(t *testing.T) {
 	checkNoTemp(t, dir)
 }
 
+// Both ways of Create, for not every filesystem has the better one.
+func TestCreateWithAndWithoutUnnamedFiles(t *testing.T) {
+	for name, create := range map[string]func(string, []byte, os.FileMode, Sync) error{
+		"unnamed": createUnnamed,
+		"named": func(path string, data []byte, perm os.FileMode, s Sync) error {
+			return publish(path, data, perm, s, linkOver)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "f")
+			if err := create(path, []byte("x"), 0o644, Durable); err != nil {
+				t.Fatal(err)
+			}
+			checkFile(t, path, "x", 0o644)
+			if err := create(path, []byte("y"), 0o600, Volatile); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("got %v, want fs.ErrExist", err)
+			}
+			checkFile(t, path, "x", 0o644)
+			checkNoTemp(t, filepath.Dir(path))
+			if err := create(filepath.Join(path, "below a file"), nil, 0o600, Volatile); err == nil {
+				t.Error("made a file below a file")
+			}
+		})
+	}
+}
+
 func TestCreateHasOneWinner(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
