@@ -88,7 +88,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 			return err
 		}
 	}
-	identity, err := spec.ResolveUser(o.Root, a.c.Settings.User)
+	identity, err := spec.ResolveUser(o.Root, a.c.Settings.User, a.c.Settings.Tuning.Groups)
 	if err != nil {
 		return err
 	}

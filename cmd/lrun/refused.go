@@ -41,7 +41,6 @@ func refused() map[string]string {
 		"service":    oneHost,
 		"stack":      oneHost,
 		"stats":      "read the container's cgroup beneath /sys/fs/cgroup",
-		"stop":       "use 'lrun kill -s TERM CONTAINER'",
 		"swarm":      oneHost,
 		"top":        "use ps with the pid of 'lrun inspect'",
 		"trust":      noTrust,

@@ -54,6 +54,9 @@ func (p *planner) explain(f *stage.Failure) error {
 	if s.Flags&stage.NoSymlinks != 0 && errors.Is(f.Errno, unix.ELOOP) && (s.Op == stage.OpAttach || s.Op == stage.OpFilesystem) {
 		return fmt.Errorf("%s: the image has a symbolic link there, which could redirect the mount: %w", what, f.Errno)
 	}
+	if s.Op == stage.OpLimit && f.Errno == unix.EPERM {
+		return fmt.Errorf("%s: that is above the hard limit of lrun, which lacks CAP_SYS_RESOURCE to raise it, or above /proc/sys/fs/nr_open: %w", what, f.Errno)
+	}
 	return fmt.Errorf("%s: %w", what, f.Errno)
 }
 

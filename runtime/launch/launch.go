@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 
@@ -80,6 +81,11 @@ func (p *planner) carryOut(ctx context.Context) error {
 	}
 	defer socket.Close()
 	trace.Step("first process there")
+	if adj := r.Spec.Process.OOMScoreAdj; adj != nil {
+		if err := setOOMScoreAdj(child.process.Pid, *adj); err != nil {
+			return err
+		}
+	}
 	if r.Network != nil {
 		if err := r.Network(child.process.Pid); err != nil {
 			return err
@@ -100,6 +106,18 @@ func (p *planner) carryOut(ctx context.Context) error {
 	}
 	if failure != nil {
 		return p.explain(failure)
+	}
+	return nil
+}
+
+// setOOMScoreAdj changes how gladly the kernel kills a process, which waits for its plan and has its number until then.
+func setOOMScoreAdj(pid, adj int) error {
+	err := os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(strconv.Itoa(adj)), 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("set oom_score_adj to %d: that is below lrun's own, and lrun lacks CAP_SYS_RESOURCE: %w", adj, err)
+	}
+	if err != nil {
+		return fmt.Errorf("set oom_score_adj to %d: %w", adj, err)
 	}
 	return nil
 }

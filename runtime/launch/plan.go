@@ -64,9 +64,6 @@ func (p *planner) plan() error {
 	if err := p.streams.plan(p); err != nil {
 		return err
 	}
-	if err := p.limits(); err != nil {
-		return err
-	}
 	if err := p.credentials(); err != nil {
 		return err
 	}
@@ -143,7 +140,8 @@ func (p *planner) limits() error {
 }
 
 // credentials follows the order that each step's own need of privilege dictates: a filter without
-// no_new_privs needs CAP_SYS_ADMIN, bounding needs CAP_SETPCAP, the user change CAP_SETUID.
+// no_new_privs needs CAP_SYS_ADMIN, bounding needs CAP_SETPCAP, the user change CAP_SETUID. Limits need CAP_SYS_RESOURCE,
+// and come late, because they hold for the stage too.
 func (p *planner) credentials() error {
 	process := p.request.Spec.Process
 	if !process.NoNewPrivileges {
@@ -157,6 +155,9 @@ func (p *planner) credentials() error {
 	}
 	p.do(stage.Step{Op: stage.OpBounding, Flags: spec.Mask(caps.Bounding)})
 	p.do(stage.Step{Op: stage.OpChdir, Path: process.Cwd})
+	if err := p.limits(); err != nil {
+		return err
+	}
 	var groups []byte
 	for _, g := range process.User.AdditionalGids {
 		groups = binary.NativeEndian.AppendUint32(groups, g)

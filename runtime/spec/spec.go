@@ -19,6 +19,8 @@ type Settings struct {
 	User       string   `json:"user,omitempty"` // name, uid, name:group or uid:gid; empty: root
 	Hostname   string   `json:"hostname,omitempty"`
 	StopSignal string   `json:"stopSignal,omitempty"`
+	// StopTimeout is how many seconds a stop waits before it kills; -1: for ever; nil: Docker's 10.
+	StopTimeout *int `json:"stopTimeout,omitempty"`
 
 	Terminal   bool `json:"terminal,omitempty"`
 	Init       bool `json:"init,omitempty"`
@@ -29,6 +31,7 @@ type Settings struct {
 	CapDrop []string `json:"capDrop,omitempty"`
 	Mounts  []Mount  `json:"mounts,omitempty"` // attached in this order, after the default ones
 	Limits  Limits   `json:"limits,omitzero"`
+	Tuning  Tuning   `json:"tuning,omitzero"`
 	// HostNetwork shares the host's network namespace.
 	HostNetwork bool `json:"hostNetwork,omitempty"`
 	// Names are those that the container finds beside its own.
@@ -121,6 +124,7 @@ func process(s Settings, f Facts, kept []string) *specs.Process {
 	if f.Identity.UID == 0 {
 		p.Capabilities.Effective, p.Capabilities.Permitted = kept, kept
 	}
+	s.Tuning.apply(p)
 	return p
 }
 

@@ -181,26 +181,31 @@ func TestResolveUser(t *testing.T) {
 	for name, c := range map[string]struct {
 		files map[string]string
 		user  string
+		more  []string
 		want  string
 		err   error
 	}{
-		"root by default":           {files, "", "0:0 [] /root", nil},
-		"by name":                   {files, "web", "33:44 [55] /var/www", nil},
-		"by number":                 {files, "33", "33:44 [55] /var/www", nil},
-		"by name with group":        {files, "web:staff", "33:66 [] /var/www", nil},
-		"by numbers":                {files, "7:8", "7:8 [] /", nil},
-		"unknown number":            {files, "1234", "1234:0 [] /", nil},
-		"no passwd":                 {nil, "5:6", "5:6 [] /", nil},
-		"no passwd, name":           {nil, "web", "", errdefs.ErrNotFound},
-		"unknown name":              {files, "nobody", "", errdefs.ErrNotFound},
-		"unknown group":             {files, "web:nogroup", "", errdefs.ErrNotFound},
-		"negative":                  {files, "-1", "", errdefs.ErrNotFound},
-		"too large":                 {files, "4294967296", "", errdefs.ErrNotFound},
-		"passwd by a link inside":   {map[string]string{"etc/passwd": "->../real", "real": passwd}, "web", "33:44 [] /var/www", nil},
-		"passwd by an absolute one": {map[string]string{"etc/passwd": "->/real", "real": passwd}, "web", "33:44 [] /var/www", nil},
+		"root by default":           {files, "", nil, "0:0 [0] /root", nil},
+		"by name":                   {files, "web", nil, "33:44 [44 55] /var/www", nil},
+		"by number":                 {files, "33", nil, "33:44 [44 55] /var/www", nil},
+		"by name with group":        {files, "web:staff", nil, "33:66 [66] /var/www", nil},
+		"by numbers":                {files, "7:8", nil, "7:8 [8] /", nil},
+		"unknown number":            {files, "1234", nil, "1234:0 [0] /", nil},
+		"more by name and number":   {files, "web", []string{"staff", "77", "55"}, "33:44 [44 55 66 77] /var/www", nil},
+		"more without a file":       {nil, "5:6", []string{"9"}, "5:6 [6 9] /", nil},
+		"more that there is none":   {files, "web", []string{"nogroup"}, "", errdefs.ErrNotFound},
+		"more that is no number":    {files, "web", []string{"4294967295"}, "", errdefs.ErrNotFound},
+		"no passwd":                 {nil, "5:6", nil, "5:6 [6] /", nil},
+		"no passwd, name":           {nil, "web", nil, "", errdefs.ErrNotFound},
+		"unknown name":              {files, "nobody", nil, "", errdefs.ErrNotFound},
+		"unknown group":             {files, "web:nogroup", nil, "", errdefs.ErrNotFound},
+		"negative":                  {files, "-1", nil, "", errdefs.ErrNotFound},
+		"too large":                 {files, "4294967296", nil, "", errdefs.ErrNotFound},
+		"passwd by a link inside":   {map[string]string{"etc/passwd": "->../real", "real": passwd}, "web", nil, "33:44 [44] /var/www", nil},
+		"passwd by an absolute one": {map[string]string{"etc/passwd": "->/real", "real": passwd}, "web", nil, "33:44 [44] /var/www", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			id, err := spec.ResolveUser(rootWith(t, c.files), c.user)
+			id, err := spec.ResolveUser(rootWith(t, c.files), c.user, c.more)
 			if !errors.Is(err, c.err) {
 				t.Fatalf("got %v, want %v", err, c.err)
 			}
@@ -220,7 +225,7 @@ func TestHostileUserFiles(t *testing.T) {
 	}
 	t.Run("a link out of the root", func(t *testing.T) {
 		root := rootWith(t, map[string]string{"etc/passwd": "->../../../../../../.." + outside})
-		if id, err := spec.ResolveUser(root, "evil"); !errors.Is(err, errdefs.ErrNotFound) {
+		if id, err := spec.ResolveUser(root, "evil", nil); !errors.Is(err, errdefs.ErrNotFound) {
 			t.Errorf("got %+v, %v", id, err)
 		}
 	})
@@ -229,13 +234,13 @@ func TestHostileUserFiles(t *testing.T) {
 		if err := os.Truncate(filepath.Join(root.Name(), "etc/passwd"), 1<<30); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := spec.ResolveUser(root, "web"); !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if _, err := spec.ResolveUser(root, "web", nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("a directory", func(t *testing.T) {
 		root := rootWith(t, map[string]string{"etc/passwd/x": ""})
-		if _, err := spec.ResolveUser(root, "web"); err == nil {
+		if _, err := spec.ResolveUser(root, "web", nil); err == nil {
 			t.Error("no error")
 		}
 	})
@@ -245,7 +250,7 @@ func FuzzResolveUser(f *testing.F) {
 	f.Add("root:x:0:0:root:/root:/bin/sh\n", "root:x:0:\n", "root")
 	f.Add("a:x:99999999999:0:::\n", "g:x:-1:a\n", "a:g")
 	f.Fuzz(func(t *testing.T, passwd, group, name string) {
-		id, err := spec.ResolveUser(rootWith(t, map[string]string{"etc/passwd": passwd, "etc/group": group}), name)
+		id, err := spec.ResolveUser(rootWith(t, map[string]string{"etc/passwd": passwd, "etc/group": group}), name, []string{name, "g"})
 		if err == nil && (id.UID > 1<<31-1 || id.GID > 1<<31-1) {
 			t.Errorf("user %q is %+v", name, id)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/sys/user"
@@ -19,10 +20,10 @@ const maxPasswd = 4 << 20
 // maxID is the largest id that may be given as a number too.
 const maxID = 1<<31 - 1
 
-// ResolveUser answers who name (Settings.User) is, by /etc/passwd and /etc/group inside root; links
-// in them cannot leave root. Missing files are fine as long as name is numeric. An unknown name fails with
-// errdefs.ErrNotFound, files over 4 MiB with errdefs.ErrInvalidArgument.
-func ResolveUser(root *os.File, name string) (Identity, error) {
+// ResolveUser answers who name (Settings.User) is, with the groups more (Tuning.Groups) beside its own, by /etc/passwd
+// and /etc/group inside root; links in them cannot leave root. Missing files are fine as long as all names are numeric.
+// An unknown name fails with errdefs.ErrNotFound, files over 4 MiB with errdefs.ErrInvalidArgument.
+func ResolveUser(root *os.File, name string, more []string) (Identity, error) {
 	passwd, err := readOptional(root, "/etc/passwd")
 	if err != nil {
 		return Identity{}, err
@@ -39,6 +40,14 @@ func ResolveUser(root *os.File, name string) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("find user %q in the image's /etc/passwd and /etc/group: %w: %w", name, err, errdefs.ErrNotFound)
 	}
+	if len(more) > 0 {
+		added, err := user.GetAdditionalGroups(more, bytes.NewReader(group))
+		if err != nil {
+			return Identity{}, fmt.Errorf("find groups %q in the image's /etc/group: %w: %w", more, err, errdefs.ErrNotFound)
+		}
+		slices.Sort(added)
+		found.Sgids = append(found.Sgids, added...)
+	}
 	// The files themselves may say anything: as -1 the system call would change nothing, and root stay root.
 	for _, n := range append([]int{found.Uid, found.Gid}, found.Sgids...) {
 		if n < 0 || n > maxID {
@@ -46,8 +55,11 @@ func ResolveUser(root *os.File, name string) (Identity, error) {
 		}
 	}
 	id := Identity{UID: uint32(found.Uid), GID: uint32(found.Gid), Home: found.Home}
-	for _, g := range found.Sgids {
-		id.Groups = append(id.Groups, uint32(g))
+	// Its first group is among the others too: else it could give that up, and what that is denied with it (CVE-2022-36109).
+	for _, g := range append([]int{found.Gid}, found.Sgids...) {
+		if !slices.Contains(id.Groups, uint32(g)) {
+			id.Groups = append(id.Groups, uint32(g))
+		}
 	}
 	return id, nil
 }

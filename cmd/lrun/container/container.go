@@ -5,9 +5,11 @@ import (
 	"context"
 
 	"github.com/opencontainers/go-digest"
+	"github.com/urfave/cli/v2"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/container/list"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/stop"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image/builtin"
@@ -32,6 +34,7 @@ func Group() command.Group {
 			{Top: one("start"), Sub: one("start"), New: startCommand, Args: command.Exactly(1), OwnSignals: true, Common: true},
 			{Top: one("ps"), Sub: []string{"ls", "list", "ps"}, New: list.Command, Common: true},
 			{Top: one("kill"), Sub: one("kill"), New: killCommand, Args: command.AtLeast(1)},
+			{Top: one("stop"), Sub: one("stop"), New: stopCommand, Args: command.AtLeast(1), Common: true},
 			{Top: one("rm"), Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
 			{Top: one("export"), Sub: one("export"), New: exportCommand, Args: command.Exactly(1)},
 			{Top: one(builtin.Command), New: helloCommand, Hidden: true},
@@ -39,6 +42,8 @@ func Group() command.Group {
 		},
 	}
 }
+
+func stopCommand(e *env.Env) *cli.Command { return stop.Command(e, sweep) }
 
 // Use is what commands about images ask of containers: env.Containers.
 type Use struct{ Env *env.Env }

@@ -99,8 +99,10 @@ type hostConfig struct {
 	CapDrop        []string
 	Init           bool
 	Runtime        string
+	Annotations    map[string]string
 	hostconfig.Resources
 	hostconfig.Names
+	hostconfig.Tuning
 }
 
 type mountPoint struct {
@@ -113,17 +115,18 @@ type mountPoint struct {
 }
 
 type inspectedConfig struct {
-	Hostname   string
-	Domainname string
-	User       string
-	Tty        bool
-	OpenStdin  bool
-	Env        []string
-	Cmd        []string
-	Image      string
-	WorkingDir string
-	StopSignal string `json:",omitempty"`
-	Labels     map[string]string
+	Hostname    string
+	Domainname  string
+	User        string
+	Tty         bool
+	OpenStdin   bool
+	Env         []string
+	Cmd         []string
+	Image       string
+	WorkingDir  string
+	StopSignal  string `json:",omitempty"`
+	StopTimeout *int   `json:",omitempty"`
+	Labels      map[string]string
 }
 
 type networkSettings struct{ Networks map[string]struct{} }
@@ -168,7 +171,8 @@ func hostConfigOf(c runtime.Container) hostConfig {
 	}
 	return hostConfig{
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
-		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s),
+		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations,
+		Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s), Tuning: hostconfig.TuningOf(s),
 	}
 }
 
@@ -176,7 +180,7 @@ func configOf(c runtime.Container) inspectedConfig {
 	s := c.Settings
 	return inspectedConfig{
 		Hostname: s.Hostname, Domainname: s.Names.Domain, User: s.User, Tty: s.Terminal, OpenStdin: c.Interactive, Env: s.Env, Cmd: s.Args, Image: c.Image,
-		WorkingDir: s.Cwd, StopSignal: s.StopSignal, Labels: c.Labels,
+		WorkingDir: s.Cwd, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, Labels: c.Labels,
 	}
 }
 

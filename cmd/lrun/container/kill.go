@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"syscall"
 
-	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/signal"
 	"github.com/lrun-dev/lrun/runtime"
 )
 
@@ -31,7 +27,7 @@ func killCommand(e *env.Env) *cli.Command {
 }
 
 func runKill(ctx context.Context, e *env.Env, o killOptions, names []string) error {
-	signal, err := parseSignal(o.signal)
+	number, err := signal.Parse(o.signal)
 	if err != nil {
 		return err
 	}
@@ -39,27 +35,11 @@ func runKill(ctx context.Context, e *env.Env, o killOptions, names []string) err
 		return err
 	}
 	return forEach(e, names, func(name string, c runtime.Container) error {
-		if err := containers(e).Signal(c.ID, signal); err != nil {
+		if err := containers(e).Signal(c.ID, number); err != nil {
 			return fmt.Errorf("kill container %s: %w", name, err)
 		}
 		return nil
 	})
-}
-
-// parseSignal reads a signal's name, with or without SIG, or its number.
-func parseSignal(s string) (syscall.Signal, error) {
-	if n, err := strconv.Atoi(s); err == nil && n > 0 && n < 65 {
-		return syscall.Signal(n), nil
-	}
-	name := "SIG" + strings.TrimPrefix(strings.ToUpper(s), "SIG")
-	if n := unix.SignalNum(name); n != 0 {
-		return n, nil
-	}
-	var offset int
-	if _, err := fmt.Sscanf(name, "SIGRTMIN+%d", &offset); err == nil && offset >= 0 && offset <= 30 {
-		return syscall.Signal(34 + offset), nil
-	}
-	return 0, fmt.Errorf("signal %q: there is none of that name: %w", s, errdefs.ErrInvalidArgument)
 }
 
 // forEach does work on each named container and prints the name of each that went well. One that fails

@@ -26,11 +26,12 @@ type Options struct {
 	env, envFiles, volumes, tmpfs, capAdd, capDrop, labels, labelFiles cli.StringSlice
 
 	resources resourceFlags
+	tuning    tuningFlags
 }
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.names.flags())
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {

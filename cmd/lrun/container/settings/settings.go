@@ -35,6 +35,9 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 	if err := network(o.network, &c.Settings, c.ID); err != nil {
 		return c, err
 	}
+	if err := o.tuning.tune(&c.Settings); err != nil {
+		return c, err
+	}
 	var err error
 	if c.Settings.Names, err = o.names.names(c.Settings.HostNetwork); err != nil {
 		return c, err
@@ -57,7 +60,7 @@ func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) 
 	if c.Labels, err = labels(o, config.Labels); err != nil {
 		return err
 	}
-	s.Args, s.StopSignal = program(o, config, args[1:]), config.StopSignal
+	s.Args, s.StopSignal = program(o, config, args[1:]), first(s.StopSignal, config.StopSignal)
 	s.Cwd, s.User = first(s.Cwd, config.WorkingDir), first(s.User, config.User)
 	if len(s.Args) == 0 || s.Args[0] == "" {
 		return fmt.Errorf("no command: the image names none, so give one after the image: %w", errdefs.ErrInvalidArgument)
