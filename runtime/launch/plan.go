@@ -25,6 +25,13 @@ type planner struct {
 	steps   []stage.Step
 	files   []*os.File // sent to the child, in this order
 	owned   []*os.File // those of files that plan opened
+	waiting []waiting
+}
+
+// waiting plans steps by what is still being made when the plan is begun.
+type waiting struct {
+	at   int // the number of steps before them
+	plan func() error
 }
 
 func (p *planner) close() {
@@ -53,7 +60,29 @@ func (p *planner) do(s stage.Step) {
 	p.add(s)
 }
 
+// later leaves a place for the steps that plan adds once all others are planned.
+func (p *planner) later(plan func() error) {
+	p.waiting = append(p.waiting, waiting{len(p.steps), plan})
+}
+
+// settle plans what was left for later.
+func (p *planner) settle() error {
+	others, done := p.steps, 0
+	var all []stage.Step
+	for _, w := range p.waiting {
+		all = append(all, others[done:w.at]...)
+		done, p.steps = w.at, nil
+		if err := w.plan(); err != nil {
+			return err
+		}
+		all = append(all, p.steps...)
+	}
+	p.steps = append(all, others[done:]...)
+	return nil
+}
+
 func (p *planner) plan() error {
+	p.later(p.join)
 	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.request.AttachAt})
 	if err := p.mounts(); err != nil {
 		return err
@@ -70,7 +99,7 @@ func (p *planner) plan() error {
 	if err := p.exec(); err != nil {
 		return err
 	}
-	return p.join()
+	return p.settle()
 }
 
 // cgroup returns the container's cgroup, which may still be being made when the plan is begun, or nil.
@@ -81,7 +110,7 @@ func (p *planner) cgroup() (group *cgroup.Group, err error) {
 	return p.group, err
 }
 
-// join puts before all other steps that the child enters its cgroup.
+// join makes the child enter its cgroup.
 func (p *planner) join() error {
 	group, err := p.cgroup()
 	if err != nil || group == nil {
@@ -91,11 +120,9 @@ func (p *planner) join() error {
 	if err != nil {
 		return err
 	}
-	steps := make([]stage.Step, 0, len(files)+len(p.steps))
 	for _, f := range files {
-		steps = append(steps, stage.Step{Op: stage.OpJoin, FD: p.own(f), Path: f.Name()})
+		p.add(stage.Step{Op: stage.OpJoin, FD: p.own(f), Path: f.Name()})
 	}
-	p.steps = append(steps, p.steps...)
 	return nil
 }
 
@@ -145,9 +172,7 @@ func (p *planner) limits() error {
 func (p *planner) credentials() error {
 	process := p.request.Spec.Process
 	if !process.NoNewPrivileges {
-		if err := p.seccomp(); err != nil {
-			return err
-		}
+		p.later(p.seccomp)
 	}
 	var caps specs.LinuxCapabilities
 	if process.Capabilities != nil {
@@ -167,9 +192,7 @@ func (p *planner) credentials() error {
 		spec.Mask(caps.Effective), spec.Mask(caps.Permitted), spec.Mask(caps.Inheritable), spec.Mask(caps.Ambient))})
 	if process.NoNewPrivileges {
 		p.do(stage.Step{Op: stage.OpNoNewPrivileges})
-		if err := p.seccomp(); err != nil {
-			return err
-		}
+		p.later(p.seccomp)
 	}
 	if p.request.DieWithParent {
 		p.do(stage.Step{Op: stage.OpDeathSignal, Flags: uint64(unix.SIGKILL)})

@@ -31,7 +31,8 @@ func (p *planner) mount(m specs.Mount) error {
 		})
 		return nil
 	case "cgroup":
-		return p.cgroupView(m)
+		p.later(func() error { return p.cgroupView(m) })
+		return nil
 	case "devpts":
 		return p.devpts(m)
 	case "tmpfs":
