@@ -25,7 +25,9 @@ func (a *Active) Finish(ctx context.Context, code int) error {
 	oom, err := a.group.OOMKilled()
 	st.OOMKilled = oom
 	errs := []error{err, a.release(ctx)}
-	if !a.c.Remove {
+	if a.c.Remove {
+		errs = append(errs, a.store.dropRecord(a.c.ID), os.RemoveAll(a.store.Dir(a.c.ID)))
+	} else {
 		errs = append(errs, a.store.writeState(a.c.ID, st, atomicfile.Durable))
 	}
 	return errors.Join(errs...)
@@ -87,10 +89,14 @@ func (s *Store) Delete(ctx context.Context, id string, release func(context.Cont
 	if err := s.removeRunDir(c); err != nil {
 		return err
 	}
-	return s.deleteRecord(ctx, c, release)
+	if err := s.deleteRecord(ctx, c, release); err != nil {
+		return err
+	}
+	return os.RemoveAll(s.Dir(c.ID))
 }
 
-// DeleteEnded is Delete for a container that has just ended and whose Finish frees the rest at the same time.
+// DeleteEnded is Delete for a container that has just ended and whose Finish frees the rest, with the directory of the
+// record, at the same time. Should either come to an end alone, the claim tells the sweep what is left to do.
 func (s *Store) DeleteEnded(ctx context.Context, c Container, release func(context.Context, string) error) error {
 	return s.deleteRecord(ctx, c, release)
 }
@@ -98,7 +104,7 @@ func (s *Store) DeleteEnded(ctx context.Context, c Container, release func(conte
 // deleteRecord removes the record before all that it names: until then the container is whole, and without it what is
 // there are orphans, which the sweep finds. A c without a name had no record.
 func (s *Store) deleteRecord(ctx context.Context, c Container, release func(context.Context, string) error) error {
-	if err := os.Remove(filepath.Join(s.Dir(c.ID), "config.json")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.dropRecord(c.ID); err != nil {
 		return err
 	}
 	drop := func() error { return s.dropName(c.Name, c.ID) }
@@ -111,7 +117,15 @@ func (s *Store) deleteRecord(ctx context.Context, c Container, release func(cont
 	if err := release(ctx, c.ID); err != nil {
 		return fmt.Errorf("release the root of container %s: %w", short(c.ID), err)
 	}
-	return os.RemoveAll(s.Dir(c.ID))
+	return nil
+}
+
+func (s *Store) dropRecord(id string) error {
+	err := os.Remove(filepath.Join(s.Dir(id), "config.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (s *Store) removeCgroup(id string) error {
