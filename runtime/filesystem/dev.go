@@ -68,7 +68,11 @@ func makeParents(dev int, name string) error {
 		if name[i] != '/' {
 			continue
 		}
-		if err := unix.Mkdirat(dev, name[:i], 0o755); err != nil && err != unix.EEXIST {
+		err := unix.Mkdirat(dev, name[:i], 0o755)
+		if err == nil {
+			err = unix.Fchmodat(dev, name[:i], 0o755, 0) // whatever lrun's umask is
+		}
+		if err != nil && err != unix.EEXIST {
 			return err
 		}
 	}

@@ -6,7 +6,7 @@ import "strings"
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // environment has Docker's order: PATH, HOSTNAME and TERM first, then what image and user set, HOME
-// last unless it was set. A name without "=" in s.Env removes the variable.
+// last unless it was set to something (runc, too, replaces an empty one). A name without "=" in s.Env removes the variable.
 func environment(s Settings, home string) []string {
 	env := []string{"PATH=" + DefaultPath}
 	if s.Hostname != "" {
@@ -16,8 +16,8 @@ func environment(s Settings, home string) []string {
 		env = append(env, "TERM=xterm")
 	}
 	env = MergeEnv(env, s.Env)
-	if _, ok := LookupEnv(env, "HOME"); !ok && home != "" {
-		env = append(env, "HOME="+home)
+	if set, _ := LookupEnv(env, "HOME"); set == "" && home != "" {
+		env = MergeEnv(env, []string{"HOME=" + home})
 	}
 	return env
 }

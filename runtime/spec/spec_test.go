@@ -83,6 +83,8 @@ func TestEnvironment(t *testing.T) {
 		"Docker's order":       {spec.Settings{Hostname: "box", Terminal: true, Env: []string{"A=1"}}, "/root", "PATH=" + spec.DefaultPath + " HOSTNAME=box TERM=xterm A=1 HOME=/root"},
 		"the image's PATH":     {spec.Settings{Env: []string{"PATH=/bin", "A=1"}}, "/", "PATH=/bin A=1 HOME=/"},
 		"HOME is set":          {spec.Settings{Env: []string{"HOME=/h"}}, "/root", "PATH=" + spec.DefaultPath + " HOME=/h"},
+		"HOME is empty":        {spec.Settings{Env: []string{"HOME=", "A=1"}}, "/root", "PATH=" + spec.DefaultPath + " HOME=/root A=1"},
+		"no home":              {spec.Settings{Env: []string{"HOME="}}, "", "PATH=" + spec.DefaultPath + " HOME="},
 		"a name takes away":    {spec.Settings{Env: []string{"PATH"}}, "", ""},
 		"the last value holds": {spec.Settings{Env: []string{"PATH=/a", "B=1", "B=2=3", "B2=x"}}, "", "PATH=/a B=2=3 B2=x"},
 	} {

@@ -34,6 +34,8 @@ const (
 	fsconfigString = 1
 	fsconfigCreate = 6
 
+	keyctlJoinSession = 1
+
 	prSetPdeathsig    = 1
 	prSetKeepCaps     = 8
 	prSetSeccomp      = 22
