@@ -56,9 +56,11 @@ var rows = map[string]row{
 	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "mount", "overlay", "rootfs/chain", "snapshot"}},
 	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "mount", "overlay", "snapshot"}},
 
-	"cmd/*":       {6, []string{"*"}},
-	"scripts/*":   {6, nil}, // measure the binary from outside
-	"integration": {6, []string{"*"}},
+	"cmd/*":                    {6, []string{"*"}},
+	"scripts/*":                {6, nil}, // measure the binary from outside
+	"integration":              {6, []string{"*"}},
+	"integration/oracle":       {6, nil},
+	"integration/oracle/probe": {6, nil}, // runs inside containers
 }
 
 // testOnly are the packages that only tests import, and each other.
