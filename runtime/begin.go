@@ -10,6 +10,7 @@ import (
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/seccomp"
+	"github.com/lrun-dev/lrun/runtime/share"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -19,10 +20,11 @@ type Pending struct {
 	store *Store
 	c     Container
 
-	known     chan struct{} // closed when the first three of what follows are set
+	known     chan struct{} // closed when the first four of what follows are set
 	hierarchy *cgroup.Hierarchy
 	host      spec.Host
 	bounding  uint64
+	joined    share.Joined
 
 	grouped chan struct{} // closed when the next three are set
 	group   *cgroup.Group
@@ -63,6 +65,9 @@ func (p *Pending) find(c Container) (err error) {
 	if p.host, err = spec.FindHost(c.Settings); err != nil {
 		return err
 	}
+	if p.joined, err = share.Open(donors{p.store}, c.ID, c.Settings); err != nil {
+		return err
+	}
 	p.bounding, err = boundingSet()
 	return err
 }
@@ -71,7 +76,7 @@ func (p *Pending) find(c Container) (err error) {
 func (p *Pending) make(c Container) (err error) {
 	p.group, err = p.hierarchy.CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), func(g *cgroup.Group) {
 		if c.Runtime == "" {
-			p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy)), g)
+			p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy), p.joined.Paths), g)
 		}
 	})
 	trace.Step("cgroup made")
@@ -121,7 +126,7 @@ func (p *Pending) Abandon() error {
 	if p.child != nil {
 		err = p.child.Abandon()
 	}
-	return errors.Join(err, p.removeGroup())
+	return errors.Join(err, p.joined.Close(), p.store.abandonMemory(p.c), p.removeGroup())
 }
 
 func (p *Pending) removeGroup() error {

@@ -25,11 +25,15 @@ func (s *Store) writeFiles(c Container) error {
 	return nil
 }
 
-// fileMounts bind the files of writeFiles.
+// fileMounts bind the files of writeFiles, or those of the container whose network it is.
 func (s *Store) fileMounts(c Container) []spec.Mount {
+	id := c.ID
+	if donor, ok := spec.Donor(c.Settings.Sharing.Network); ok {
+		id = donor
+	}
 	var list []spec.Mount
 	for _, name := range []string{"resolv.conf", "hostname", "hosts"} {
-		list = append(list, spec.Mount{Type: "bind", Source: filepath.Join(s.Dir(c.ID), name), Target: "/etc/" + name})
+		list = append(list, spec.Mount{Type: "bind", Source: filepath.Join(s.Dir(id), name), Target: "/etc/" + name})
 	}
 	return list
 }

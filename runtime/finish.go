@@ -15,6 +15,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/runtime/launch"
+	"github.com/lrun-dev/lrun/runtime/share"
 )
 
 // Finish is called after Wait: it frees what the container had while it ran and records how it ended.
@@ -148,6 +149,12 @@ func (s *Store) removeRunDir(c Container) error {
 	}
 	// Never recursively: had something been mounted below, its files would go.
 	err := os.Remove(s.RunDir(c.ID))
+	if errors.Is(err, unix.ENOTEMPTY) {
+		if err := share.RemoveMemory(s.RunDir(c.ID)); err != nil {
+			return err
+		}
+		err = os.Remove(s.RunDir(c.ID))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

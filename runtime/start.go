@@ -61,7 +61,7 @@ func (p *Pending) Start(ctx context.Context, c Container, o StartOptions) (*Acti
 		}
 		return nil, err
 	}
-	return a, nil
+	return a, p.joined.Close()
 }
 
 // recordFailure writes why a start failed. As with Docker, a container that never ran is still created, and one that
@@ -115,12 +115,23 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	return err
 }
 
+// Wait waits for the container's first process and returns its exit code. Where the pid namespace is not the
+// container's own, and so does not end with that process, the container's other processes are killed.
+func (a *Active) Wait() (int, error) {
+	code, err := a.Process.Wait()
+	if a.c.Settings.Sharing.PID != "" {
+		err = errors.Join(err, a.group.Kill())
+	}
+	return code, err
+}
+
 func (a *Active) configuration(identity spec.Identity) (*specs.Spec, error) {
 	settings := a.c.Settings
 	settings.Mounts = append(a.store.fileMounts(a.c), settings.Mounts...)
 	facts := spec.Facts{
 		Identity: identity, Bounding: a.bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
 		Devices: spec.DefaultDevices(), Host: a.host, Seccomp: a.profile,
+		Joined: a.joined.Paths, SharedMemory: a.joined.Memory,
 	}
 	var err error
 	if settings.Privileged {

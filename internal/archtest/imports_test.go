@@ -46,10 +46,12 @@ var rows = map[string]row{
 	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup/device"}},
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount"}}, // what launch attaches
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch/console":       {3, nil}, // the terminal of an external runtime
 	"runtime/reaper":               {3, nil},
 	"runtime/seccomp":              {3, []string{"internal/*", "mount", "network"}},
-	"runtime/seccomp/internal/gen": {3, nil}, // go generate
+	"runtime/seccomp/internal/gen": {3, nil},                                             // go generate
+	"runtime/share":                {3, []string{"internal/*", "mount", "runtime/spec"}}, // what containers share with each other
 	"runtime/spec":                 {3, []string{"internal/*", "mount", "network"}},
 	"runtime/stage":                {3, nil},
 

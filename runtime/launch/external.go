@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/runtime/launch/console"
 )
 
 // StartExternal is Start by another OCI runtime (runc, crun, a path), which keeps its state below
@@ -60,21 +61,21 @@ func (b *bundle) start(ctx context.Context) (int, error) {
 	}
 	pidFile := filepath.Join(b.request.AttachAt, "pid")
 	args := []string{"--bundle", b.request.AttachAt, "--pid-file", pidFile}
-	var console *consoleSocket
+	var terminal *console.Socket
 	if b.request.Spec.Process.Terminal {
 		var err error
-		if console, err = listenConsole(b.request.AttachAt); err != nil {
+		if terminal, err = console.Listen(b.request.AttachAt); err != nil {
 			return 0, err
 		}
-		defer console.close()
-		args = append(args, "--console-socket", console.path)
+		defer terminal.Close()
+		args = append(args, "--console-socket", terminal.Path)
 	}
 	if err := b.command(ctx, "create", append(args, b.id)...); err != nil {
 		return 0, err
 	}
-	if console != nil {
+	if terminal != nil {
 		var err error
-		if b.streams.console, err = console.receive(); err != nil {
+		if b.streams.console, err = terminal.Receive(); err != nil {
 			return 0, err
 		}
 	}

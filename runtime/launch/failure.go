@@ -95,6 +95,8 @@ func describe(s stage.Step) string {
 
 func opName(op stage.Op) string {
 	switch op {
+	case stage.OpUnshare:
+		return "make the cgroup namespace"
 	case stage.OpPivot:
 		return "change the root directory"
 	case stage.OpSession:

@@ -83,6 +83,7 @@ func (p *planner) settle() error {
 
 func (p *planner) plan() error {
 	p.later(p.join)
+	p.cgroupNamespace()
 	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.request.AttachAt})
 	if err := p.mounts(); err != nil {
 		return err
@@ -126,12 +127,23 @@ func (p *planner) join() error {
 	return nil
 }
 
+// cgroupNamespace makes the child's cgroup namespace when it is in its group, which becomes the namespace's root.
+func (p *planner) cgroupNamespace() {
+	for _, ns := range p.request.Spec.Linux.Namespaces {
+		if ns.Type == specs.CgroupNamespace {
+			p.do(stage.Step{Op: stage.OpUnshare, Flags: unix.CLONE_NEWCGROUP})
+		}
+	}
+}
+
+// namespaces sets up those that are new; one that is joined belongs to another container.
 func (p *planner) namespaces() {
 	for _, ns := range p.request.Spec.Linux.Namespaces {
 		if ns.Type == specs.UTSNamespace && p.request.Spec.Domainname != "" {
 			p.do(stage.Step{Op: stage.OpDomain, Path: p.request.Spec.Domainname})
 		}
 		switch {
+		case ns.Path != "":
 		case ns.Type == specs.UTSNamespace && p.request.Spec.Hostname != "":
 			p.do(stage.Step{Op: stage.OpHostname, Path: p.request.Spec.Hostname})
 		case ns.Type == specs.NetworkNamespace:

@@ -28,6 +28,11 @@ func Main(args []string) int {
 	if err := unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte(Name + "\x00")[0])), 0, 0, 0); err != nil {
 		fmt.Fprintf(os.Stderr, "lrun: name process: %v\n", err)
 	}
+	if os.Getpid() != 1 { // in another's pid namespace orphans come here only when asked for
+		if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+			fmt.Fprintf(os.Stderr, "lrun: adopt orphans: %v\n", err)
+		}
+	}
 	signals := make(chan os.Signal, 128)
 	signal.Notify(signals)
 	program, err := startProgram(args[1:])

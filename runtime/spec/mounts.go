@@ -25,7 +25,7 @@ type Mount struct {
 // mounts are Docker's default ones, then the user's. A user's mount at or above a default one takes
 // its place.
 func mounts(s Settings, f Facts) []specs.Mount {
-	list := defaultMounts(s)
+	list := shared(defaultMounts(s), s, f)
 	list = slices.DeleteFunc(list, func(m specs.Mount) bool {
 		return slices.ContainsFunc(s.Mounts, func(u Mount) bool { return path.Clean(u.Target) == m.Destination })
 	})

@@ -33,7 +33,8 @@ type Settings struct {
 	Limits  Limits   `json:"limits,omitzero"`
 	Tuning  Tuning   `json:"tuning,omitzero"`
 	// HostNetwork shares the host's network namespace.
-	HostNetwork bool `json:"hostNetwork,omitempty"`
+	HostNetwork bool    `json:"hostNetwork,omitempty"`
+	Sharing     Sharing `json:"sharing,omitzero"`
 	// Names are those that the container finds beside its own.
 	Names Names `json:"names,omitzero"`
 	// ShmSize is that of /dev/shm in bytes; 0: Docker's 64 MiB.
@@ -55,11 +56,14 @@ type Facts struct {
 	Bounding   uint64 // capability mask that lrun itself may pass on
 	CgroupPath string
 	CgroupV2   bool   // no v1 hierarchy: the container gets a cgroup namespace of its own
-	Root       string // directory of the mounted root, for an external runtime
-	Init       string // path of an init program on the host, bound at InitPath for an external runtime
-	Devices    []specs.LinuxDevice
-	Host       Host // of FindHost
-	Seccomp    *specs.LinuxSeccomp
+	Joined     Joined // namespaces of other containers that Settings.Sharing names
+	// SharedMemory is a directory of the host that becomes the container's /dev/shm; empty: it gets a tmpfs of its own.
+	SharedMemory string
+	Root         string // directory of the mounted root, for an external runtime
+	Init         string // path of an init program on the host, bound at InitPath for an external runtime
+	Devices      []specs.LinuxDevice
+	Host         Host // of FindHost
+	Seccomp      *specs.LinuxSeccomp
 }
 
 // InitPath is where the init program of --init appears in a container run by an external runtime.
@@ -82,7 +86,7 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 		Annotations: maps.Clone(s.Annotations),
 		Linux: &specs.Linux{
 			CgroupsPath:       f.CgroupPath,
-			Namespaces:        Namespaces(s, f.CgroupV2),
+			Namespaces:        Namespaces(s, f.CgroupV2, f.Joined),
 			Resources:         Resources(s, f.Host),
 			RootfsPropagation: "private",
 			Devices:           f.Devices,
@@ -91,6 +95,9 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 	if s.Names.Domain != "" {
 		// For runtimes that do not know Domainname yet (runc before 1.2).
 		c.Linux.Sysctl = map[string]string{"kernel.domainname": s.Names.Domain}
+	}
+	if s.Sharing.UTS == ModeHost {
+		c.Hostname = "" // it is the host's, and not to be set
 	}
 	if !s.Privileged {
 		c.Linux.MaskedPaths = maskedPaths()
@@ -126,18 +133,4 @@ func process(s Settings, f Facts, kept []string) *specs.Process {
 	}
 	s.Tuning.apply(p)
 	return p
-}
-
-// Namespaces are those that the container gets of its own. cgroupV2 says that there is no v1 hierarchy.
-func Namespaces(s Settings, cgroupV2 bool) []specs.LinuxNamespace {
-	list := []specs.LinuxNamespace{
-		{Type: specs.MountNamespace}, {Type: specs.UTSNamespace}, {Type: specs.PIDNamespace}, {Type: specs.IPCNamespace},
-	}
-	if !s.HostNetwork {
-		list = append(list, specs.LinuxNamespace{Type: specs.NetworkNamespace})
-	}
-	if cgroupV2 && !s.Privileged {
-		list = append(list, specs.LinuxNamespace{Type: specs.CgroupNamespace})
-	}
-	return list
 }

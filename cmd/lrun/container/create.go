@@ -96,6 +96,9 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 	if err != nil {
 		return c, nil, err
 	}
+	if err := containers(e).ResolveDonors(&c); err != nil {
+		return c, nil, err
+	}
 	if err := reserveIDFile(o.IDFile, c.ID); err != nil {
 		return c, nil, err
 	}

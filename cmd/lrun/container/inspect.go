@@ -91,8 +91,9 @@ type graphDriver struct {
 }
 
 type hostConfig struct {
-	AutoRemove     bool
-	NetworkMode    string
+	AutoRemove  bool
+	NetworkMode string
+	hostconfig.Sharing
 	Privileged     bool
 	ReadonlyRootfs bool
 	CapAdd         []string
@@ -171,7 +172,7 @@ func hostConfigOf(c runtime.Container) hostConfig {
 	}
 	return hostConfig{
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
-		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations,
+		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations, Sharing: hostconfig.SharingOf(s),
 		Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s), Tuning: hostconfig.TuningOf(s),
 	}
 }

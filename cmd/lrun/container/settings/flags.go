@@ -25,13 +25,14 @@ type Options struct {
 
 	env, envFiles, volumes, tmpfs, capAdd, capDrop, labels, labelFiles cli.StringSlice
 
-	resources resourceFlags
-	tuning    tuningFlags
+	resources  resourceFlags
+	tuning     tuningFlags
+	namespaces namespaceOptions
 }
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags())
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags(), o.namespaces.flags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {
@@ -59,7 +60,7 @@ func (o *Options) contentFlags() []cli.Flag {
 func (o *Options) confinementFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "hostname", Aliases: []string{"h"}, Usage: "call the container's host `NAME`", DefaultText: "the beginning of its id", Destination: &o.hostname},
-		&cli.StringFlag{Name: "network", Aliases: []string{"net"}, Usage: "`MODE` none (a loopback interface only) or host", Value: "none", Destination: &o.network},
+		&cli.StringFlag{Name: "network", Aliases: []string{"net"}, Usage: "`MODE` none (a loopback interface only), host or container:NAME", Value: "none", Destination: &o.network},
 		&cli.StringSliceFlag{Name: "cap-add", Usage: "give `CAPABILITY`, or ALL", Destination: &o.capAdd},
 		&cli.StringSliceFlag{Name: "cap-drop", Usage: "take `CAPABILITY`, or ALL, away", Destination: &o.capDrop},
 		&cli.BoolFlag{Name: "privileged", Usage: "give all capabilities and devices, and no seccomp filter: as powerful as root on the host", Destination: &o.privileged},

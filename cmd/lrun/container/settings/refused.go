@@ -4,9 +4,9 @@ package settings
 func Refused() map[string]string {
 	const (
 		foreground = "containers run in the foreground; use the shell's '&' or a service of your init system"
-		networks   = "there is no network but none and host yet; use --network host"
+		networks   = "there is no network but none, host and container:NAME yet; use --network host"
 		realTime   = "real-time scheduling is not shared out; give weights with --cpu-shares, or time with --cpu-quota"
-		namespaces = "every container has namespaces of its own; only the network is shared, with --network host"
+		mapping    = "every container has the host's user namespace"
 		devices    = "only the default devices, or with --privileged all of the host's"
 		security   = "the default profile is always on, unless --privileged takes it away"
 		health     = "health checks are not run"
@@ -24,7 +24,7 @@ func Refused() map[string]string {
 		"io-maxiops": windows, "kernel-memory": "kernels no longer limit it apart; --memory counts it too",
 		"cgroup-parent": "the cgroup of every container is /lrun/ID, where all of lrun finds it after a crash; limit all of them together in /lrun",
 		"sysctl":        "namespaced settings are the kernel's defaults so far",
-		"cgroupns":      namespaces, "ipc": namespaces, "pid": namespaces, "userns": namespaces, "uts": namespaces, "isolation": windows,
+		"userns":        mapping, "isolation": windows,
 		"link":   "containers cannot reach each other yet; let both share the host's network with --network host, and name the other with --add-host",
 		"device": devices, "device-cgroup-rule": devices, "gpus": devices,
 		"security-opt": security,

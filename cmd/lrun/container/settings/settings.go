@@ -2,10 +2,8 @@ package settings
 
 import (
 	"fmt"
-	"os"
 	"path"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -32,14 +30,20 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 		Cwd: o.workdir, User: o.user, Hostname: o.hostname, Terminal: o.terminal, Init: o.init, ReadOnly: o.readOnly,
 		Privileged: o.privileged, CapAdd: o.capAdd.Value(), CapDrop: o.capDrop.Value(),
 	}
-	if err := network(o.network, &c.Settings, c.ID); err != nil {
+	err := o.namespaces.apply(&c.Settings)
+	if err == nil {
+		err = network(o.network, &c.Settings, c.ID)
+	}
+	if err != nil {
 		return c, err
 	}
 	if err := o.tuning.tune(&c.Settings); err != nil {
 		return c, err
 	}
-	var err error
-	if c.Settings.Names, err = o.names.names(c.Settings.HostNetwork); err != nil {
+	if c.Settings.Names, err = o.names.names(c.Settings.HostNetwork); err == nil {
+		err = checkNames(c.Settings)
+	}
+	if err != nil {
 		return c, err
 	}
 	if c.Settings.ShmSize, err = shmSize(o.shmSize); err != nil {
@@ -127,24 +131,4 @@ func program(o *Options, c ocispec.ImageConfig, command []string) []string {
 		cmd = command
 	}
 	return append(append([]string(nil), entrypoint...), cmd...)
-}
-
-func network(mode string, s *spec.Settings, id string) error {
-	switch mode {
-	case "none":
-		s.Hostname = first(s.Hostname, id[:12])
-	case "host":
-		s.HostNetwork = true
-		name, err := os.Hostname()
-		if err != nil {
-			return err
-		}
-		s.Hostname = first(s.Hostname, name)
-	default:
-		return fmt.Errorf("network %q: only none and host are there yet: %w", mode, errdefs.ErrNotImplemented)
-	}
-	if len(s.Hostname) > 63 || strings.ContainsAny(s.Hostname, " \n\t/") {
-		return fmt.Errorf("host name %q: at most 63 letters, digits and '-': %w", s.Hostname, errdefs.ErrInvalidArgument)
-	}
-	return nil
 }

@@ -156,7 +156,7 @@ func TestRefusals(t *testing.T) {
 		"no command":              {empty, []string{"img"}, errdefs.ErrInvalidArgument, "no command"},
 		"relative directory":      {plainImage(), []string{"-w", "srv", "img"}, errdefs.ErrInvalidArgument, "absolute path"},
 		"bad name":                {plainImage(), []string{"--name", "-x", "img"}, errdefs.ErrInvalidArgument, "[a-zA-Z0-9]"},
-		"bridge":                  {plainImage(), []string{"--network", "bridge", "img"}, errdefs.ErrNotImplemented, "none and host"},
+		"bridge":                  {plainImage(), []string{"--network", "bridge", "img"}, errdefs.ErrNotImplemented, "none, host and container:NAME"},
 		"long host name":          {plainImage(), []string{"--hostname", strings.Repeat("x", 64), "img"}, errdefs.ErrInvalidArgument, "63"},
 		"named volume":            {plainImage(), []string{"-v", "vol:/data", "img"}, errdefs.ErrNotImplemented, "./vol"},
 		"volume on the root":      {plainImage(), []string{"-v", "/a:/", "img"}, errdefs.ErrInvalidArgument, "other than /"},

@@ -1,4 +1,5 @@
-package launch
+// Package console receives the host's end of a terminal from an external OCI runtime.
+package console
 
 import (
 	"fmt"
@@ -8,18 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// consoleSocket receives the host's end of a terminal from an external runtime (runc,
-// docs/terminals.md: one message with one descriptor). Package net would cost every start its
-// initialisation.
-type consoleSocket struct {
-	path string // as the runtime may open it
+// Socket is where the runtime sends the terminal to (runc, docs/terminals.md: one message with one descriptor). Package
+// net would cost every start its initialisation.
+type Socket struct {
+	Path string // as the runtime may open it
 	dir  *os.File
 	fd   int
 }
 
-// listenConsole makes the socket in dir. A socket's address is at most 107 bytes, so it is named
-// through the descriptor of dir.
-func listenConsole(dir string) (*consoleSocket, error) {
+// Listen makes the socket in dir. A socket's address is at most 107 bytes, so it is named
+// through the descriptor of dir. The caller closes it.
+func Listen(dir string) (*Socket, error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
@@ -35,17 +35,18 @@ func listenConsole(dir string) (*consoleSocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for the terminal in %s: %w", dir, err)
 	}
-	return &consoleSocket{path: path, dir: d, fd: fd}, nil
+	return &Socket{Path: path, dir: d, fd: fd}, nil
 }
 
-func (c *consoleSocket) close() {
+// Close removes the socket.
+func (c *Socket) Close() {
 	_ = unix.Close(c.fd)
 	_ = os.Remove(filepath.Join(c.dir.Name(), "console"))
 	_ = c.dir.Close()
 }
 
-// receive takes the terminal, which the runtime has sent by the time that its create has ended.
-func (c *consoleSocket) receive() (*os.File, error) {
+// Receive takes the terminal, which the runtime has sent by the time that its create has ended; the caller closes it.
+func (c *Socket) Receive() (*os.File, error) {
 	if err := unix.SetNonblock(c.fd, true); err != nil {
 		return nil, err
 	}
