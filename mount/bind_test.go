@@ -111,6 +111,57 @@ func TestBindIsPrivate(t *testing.T) {
 	}
 }
 
+// What is mounted in the source later shows in a clone that shares or follows it, and the other way in one that shares.
+func TestBindPropagation(t *testing.T) {
+	testutil.RequireRoot(t)
+	testutil.LeakCheck(t)
+	source := t.TempDir()
+	if err := (Mount{Type: "tmpfs", Source: "tmpfs"}).At(source); err != nil {
+		t.Fatal(err)
+	}
+	defer Unmount(source)
+	if point, shared, slave, err := Propagation(source); err != nil || point != source || slave {
+		t.Errorf("new: mounted on %s, shared %t, slave %t, %v", point, shared, slave, err)
+	}
+	if err := unix.Mount("", source, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
+	}
+	mkdir(t, source+"/in")
+	mkdir(t, source+"/out")
+	if point, shared, _, err := Propagation(source + "/in"); err != nil || point != source || !shared {
+		t.Errorf("shared: mounted on %s, shared %t, %v", point, shared, err)
+	}
+	for _, tt := range []struct {
+		option  string
+		in, out bool
+		slave   bool
+	}{{"private", false, false, false}, {"shared", true, true, false}, {"rshared", true, true, false}, {"slave", true, false, true}, {"rslave", true, false, true}} {
+		t.Run(tt.option, func(t *testing.T) {
+			target := attach(t, Mount{Type: "bind", Source: source, Options: []Option{{Key: "rbind"}, {Key: tt.option}}})
+			if _, shared, slave, err := Propagation(target); err != nil || shared != tt.out || slave != tt.slave {
+				t.Errorf("shared %t, slave %t, %v", shared, slave, err)
+			}
+			for _, way := range []struct {
+				at, seen string
+				want     bool
+			}{{source + "/in", target + "/in", tt.in}, {target + "/out", source + "/out", tt.out}} {
+				if err := (Mount{Type: "tmpfs", Source: "tmpfs"}).At(way.at); err != nil {
+					t.Fatal(err)
+				}
+				if got := isMountPoint(way.seen); got != way.want {
+					t.Errorf("mounted at %s, seen at %s: %t", way.at, way.seen, got)
+				}
+				if err := Unmount(way.at); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	if _, _, _, err := Propagation(source + "/none"); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("of nothing: %v", err)
+	}
+}
+
 func TestUnmount(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)

@@ -26,8 +26,6 @@ type Container struct {
 	Network string `json:"network"`
 	// Runtime is the external runtime that runs it; empty: the built-in one.
 	Runtime string `json:"runtime,omitempty"`
-	// Volumes are the names of the anonymous volumes that live and die with it.
-	Volumes []string `json:"volumes,omitempty"`
 
 	Labels   map[string]string `json:"labels,omitempty"`
 	Settings spec.Settings     `json:"settings"`

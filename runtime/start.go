@@ -81,7 +81,7 @@ func (s *Store) recordFailure(id string, why error) error {
 	return s.writeState(id, st, atomicfile.Volatile)
 }
 
-func (a *Active) start(ctx context.Context, o StartOptions) error {
+func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 	external := a.c.Runtime != ""
 	if external || a.hierarchy == nil { // there is nothing to do meanwhile
 		if err := a.wait(); err != nil {
@@ -92,7 +92,12 @@ func (a *Active) start(ctx context.Context, o StartOptions) error {
 	if err != nil {
 		return err
 	}
-	config, err := a.configuration(identity)
+	mounts, files, err := resolveMounts(a.c.Settings.Mounts)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll(files)) }()
+	config, err := a.configuration(identity, mounts)
 	if err != nil {
 		return err
 	}
@@ -125,9 +130,9 @@ func (a *Active) Wait() (int, error) {
 	return code, err
 }
 
-func (a *Active) configuration(identity spec.Identity) (*specs.Spec, error) {
+func (a *Active) configuration(identity spec.Identity, mounts []spec.Mount) (*specs.Spec, error) {
 	settings := a.c.Settings
-	settings.Mounts = append(a.store.fileMounts(a.c), settings.Mounts...)
+	settings.Mounts = append(a.store.fileMounts(a.c), mounts...)
 	facts := spec.Facts{
 		Identity: identity, Bounding: a.bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
 		Devices: spec.DefaultDevices(), Host: a.host, Seccomp: a.profile,

@@ -1,94 +1,226 @@
-// Package volume keeps directories that outlive the writable layer of a container.
+// Package volume keeps directories that outlive the containers that use them.
 //
-// So far there are anonymous volumes only: each belongs to one container and goes with it.
+// Any number of processes use one store at once. A volume is held, by the lock of its own, while it is made, filled,
+// given to a container or removed; who holds several takes them in the order of their names. What a killed process
+// leaves is unlisted, and the next that makes or removes a volume takes it away.
 package volume
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
+
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/flock"
 )
 
-// Volume is the record of one volume, its volume.json.
+// AnonymousLabel marks a volume that nobody gave a name, as Docker does.
+const AnonymousLabel = "com.docker.volume.anonymous"
+
+// Volume is the record of one volume, its volume.json. It never changes.
 type Volume struct {
-	Name      string    `json:"name"` // 64 hexadecimal digits
-	Created   time.Time `json:"created"`
-	Container string    `json:"container"` // the id of the container that it goes with
+	Name    string            `json:"name"`
+	Created time.Time         `json:"created"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Options map[string]string `json:"options,omitempty"` // none, or those of a bind: type, o, device
 }
 
-// Store keeps volumes below one directory. It needs no lock: a volume has one owner.
+// Anonymous tells whether nobody gave the volume its name.
+func (v Volume) Anonymous() bool {
+	_, ok := v.Labels[AnonymousLabel]
+	return ok
+}
+
+// Device is the directory that the volume shows in place of one of its own; empty: none.
+func (v Volume) Device() string { return v.Options["device"] }
+
+// Store keeps volumes below one directory.
 type Store struct{ dir string }
 
 // Open returns the store in dir, which is made with the first volume.
 func Open(dir string) *Store { return &Store{dir: dir} }
 
-// Path is where the files of the volume lie.
-func (s *Store) Path(name string) string { return filepath.Join(s.dir, name, "_data") }
+// The names of what is not a volume (yet, or any more) begin so; a volume's never begins with a dot.
+const (
+	newPrefix  = ".new-"
+	gonePrefix = ".gone-"
+	tiePrefix  = ".of-"
+)
 
-// unlisted is the directory of a volume that is being made or removed. Its name says whose it is, so
-// that RemoveOf finds what a killed process left.
-func (s *Store) unlisted(container, name string) string {
-	return filepath.Join(s.dir, "."+container+"-"+name)
+// CheckName refuses what Docker refuses as a volume's name.
+func CheckName(name string) error {
+	valid := len(name) >= 2 && len(name) <= 255
+	for i, r := range name {
+		alphanumeric := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !alphanumeric && (i == 0 || !strings.ContainsRune("_.-", r)) {
+			valid = false
+		}
+	}
+	if !valid {
+		return fmt.Errorf("volume name %q: only [a-zA-Z0-9][a-zA-Z0-9_.-]+ is allowed; for a directory of the host give an absolute path: %w",
+			name, errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
-// Create makes an empty volume for a container. Its record is there before its directory is used; it
-// is not durable before the container's own record is, for without that it is an orphan.
-func (s *Store) Create(container string) (Volume, error) {
+// NewName returns 64 random hexadecimal digits, the name of an anonymous volume.
+func NewName() string {
 	var id [32]byte
 	_, _ = rand.Read(id[:]) // never fails (crypto/rand, Go 1.24)
-	v := Volume{Name: hex.EncodeToString(id[:]), Created: time.Now().UTC(), Container: container}
-	dir := s.unlisted(container, v.Name)
-	if err := os.MkdirAll(filepath.Join(dir, "_data"), 0o700); err != nil {
-		return v, err
+	return hex.EncodeToString(id[:])
+}
+
+// Path is where the files of a volume lie.
+func (s *Store) Path(v Volume) string {
+	if device := v.Device(); device != "" {
+		return device
 	}
-	err := os.Chmod(filepath.Join(dir, "_data"), 0o755)
-	if err == nil {
-		err = atomicfile.WriteJSON(filepath.Join(dir, "volume.json"), v, 0o600, atomicfile.Volatile)
+	return filepath.Join(s.dir, v.Name, "_data")
+}
+
+func (s *Store) record(name string) string { return filepath.Join(s.dir, name, "volume.json") }
+
+// Get reads the record of a volume. None is errdefs.ErrNotFound, one that is damaged errdefs.ErrDataLoss.
+func (s *Store) Get(name string) (Volume, error) {
+	var v Volume
+	if CheckName(name) != nil {
+		return v, notFound(name)
 	}
-	if err == nil {
-		err = os.Rename(dir, filepath.Join(s.dir, v.Name))
+	err := atomicfile.ReadJSON(s.record(name), &v)
+	if errors.Is(err, fs.ErrNotExist) {
+		return v, notFound(name)
 	}
 	return v, err
 }
 
-// RemoveOf removes every volume of a container, and of nobody else. It reads the record of each volume.
-func (s *Store) RemoveOf(container string) error {
+// List returns all volumes in the order of their names. One that vanishes meanwhile is left out; records that cannot
+// be read are joined into the error beside the others.
+func (s *Store) List() ([]Volume, error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return nil, nil
 	}
 	errs := []error{err}
+	var list []Volume
 	for _, e := range entries {
-		var v Volume
-		if name, ok := strings.CutPrefix(e.Name(), "."+container+"-"); ok {
-			errs = append(errs, s.remove(container, name))
+		if strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		dir := filepath.Join(s.dir, e.Name())
-		err := atomicfile.ReadJSON(filepath.Join(dir, "volume.json"), &v)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
+		v, err := s.Get(e.Name())
+		switch {
+		case err == nil:
+			list = append(list, v)
+		case !errors.Is(err, errdefs.ErrNotFound):
+			errs = append(errs, err)
 		}
-		if err == nil && v.Container == container {
-			err = errors.Join(os.Rename(dir, s.unlisted(container, e.Name())), s.remove(container, e.Name()))
-		}
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
+	return list, errors.Join(errs...)
 }
 
-// remove deletes the files of an unlisted volume.
-func (s *Store) remove(container, name string) error {
-	if err := os.RemoveAll(s.unlisted(container, name)); err != nil {
-		return fmt.Errorf("remove volume %s: %w", name, err)
+func notFound(name string) error {
+	return fmt.Errorf("volume %q: no such volume: %w", name, errdefs.ErrNotFound)
+}
+
+// Options are what a new volume is made with.
+type Options struct {
+	Labels  map[string]string
+	Options map[string]string // checked by CheckOptions
+	// Container is one that the volume is tied to: see Tie.
+	Container string
+	// Volatile makes a volume that need not survive a power loss.
+	Volatile bool
+}
+
+// Create makes an empty volume and holds it. A name that is taken is errdefs.ErrAlreadyExists.
+func (s *Store) Create(ctx context.Context, name string, o Options) (h *Held, err error) {
+	if err := errors.Join(CheckName(name), CheckOptions(o.Options)); err != nil {
+		return nil, err
 	}
-	return nil
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, err
+	}
+	err = s.locked(func() error {
+		if err := s.sweep(ctx); err != nil {
+			return err
+		}
+		h, err = s.create(name, o)
+		return err
+	})
+	return h, err
+}
+
+// create makes a volume unlisted and gives it its name when it is whole. The store is locked.
+func (s *Store) create(name string, o Options) (h *Held, err error) {
+	if _, err := os.Lstat(filepath.Join(s.dir, name)); err == nil {
+		return nil, fmt.Errorf("volume %q is there already: %w", name, errdefs.ErrAlreadyExists)
+	}
+	dir := filepath.Join(s.dir, newPrefix+name)
+	if err := os.MkdirAll(filepath.Join(dir, "_data"), 0o700); err != nil {
+		return nil, err
+	}
+	h = &Held{Volume: Volume{Name: name, Created: time.Now().UTC(), Labels: maps.Clone(o.Labels), Options: maps.Clone(o.Options)}, store: s}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close(), os.RemoveAll(dir))
+		}
+	}()
+	sync := atomicfile.Durable
+	if o.Volatile {
+		sync = atomicfile.Volatile
+	}
+	if err := os.Chmod(filepath.Join(dir, "_data"), 0o755); err != nil {
+		return nil, err
+	}
+	if err := atomicfile.WriteJSON(filepath.Join(dir, "volume.json"), h.Volume, 0o600, sync); err != nil {
+		return nil, err
+	}
+	if h.lock, err = flock.Exclusive(filepath.Join(dir, "lock")); err != nil {
+		return nil, err
+	}
+	if o.Container != "" {
+		if err := s.Tie(name, o.Container); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.Rename(dir, filepath.Join(s.dir, name)); err != nil {
+		return nil, err
+	}
+	if o.Volatile {
+		return h, nil
+	}
+	return h, atomicfile.SyncDir(s.dir)
+}
+
+// locked calls fn while nobody else lists a new volume.
+func (s *Store) locked(fn func() error) error {
+	lock, err := flock.Exclusive(s.dir)
+	if err != nil {
+		return err
+	}
+	err = fn()
+	return errors.Join(err, lock.Unlock())
+}
+
+// Obtain holds the volume name, which it makes if it is missing.
+func (s *Store) Obtain(ctx context.Context, name string, o Options) (*Held, error) {
+	for {
+		h, err := s.Hold(name)
+		if !errors.Is(err, errdefs.ErrNotFound) {
+			return h, err
+		}
+		h, err = s.Create(ctx, name, o)
+		if !errors.Is(err, errdefs.ErrAlreadyExists) {
+			return h, err
+		}
+	}
 }

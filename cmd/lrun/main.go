@@ -15,6 +15,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/system"
+	"github.com/lrun-dev/lrun/cmd/lrun/volume"
 	"github.com/lrun-dev/lrun/runtime/reaper"
 )
 
@@ -36,8 +37,9 @@ func app(e *env.Env) *command.App {
 		Groups: []command.Group{
 			image.Group(),
 			container.Group(),
+			volume.Group(),
 			system.Group(),
-			inspect.Group(containers, image.Inspector),
+			inspect.Group(containers, image.Inspector, volume.Inspector),
 		},
 		Refused:      refused(),
 		RefusedFlags: refusedFlags(),

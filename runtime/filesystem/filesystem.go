@@ -52,10 +52,6 @@ func Split(options []string) (attr uint64, data []string) {
 			attr |= unix.MOUNT_ATTR_NODEV
 		case "noexec":
 			attr |= unix.MOUNT_ATTR_NOEXEC
-		case "noatime":
-			attr |= unix.MOUNT_ATTR_NOATIME
-		case "strictatime":
-			attr |= unix.MOUNT_ATTR_STRICTATIME
 		case "rw":
 			attr &^= unix.MOUNT_ATTR_RDONLY
 		case "suid":
@@ -65,8 +61,29 @@ func Split(options []string) (attr uint64, data []string) {
 		case "exec":
 			attr &^= unix.MOUNT_ATTR_NOEXEC
 		default:
-			data = append(data, option)
+			if known := accessTime(&attr, option); !known {
+				data = append(data, option)
+			}
 		}
 	}
 	return attr, data
+}
+
+// accessTime sets in attr what an option says of access times, and tells whether it does.
+func accessTime(attr *uint64, option string) bool {
+	switch option {
+	case "nodiratime":
+		*attr |= unix.MOUNT_ATTR_NODIRATIME
+	case "diratime":
+		*attr &^= unix.MOUNT_ATTR_NODIRATIME
+	case "noatime":
+		*attr = *attr&^unix.MOUNT_ATTR__ATIME | unix.MOUNT_ATTR_NOATIME
+	case "strictatime":
+		*attr = *attr&^unix.MOUNT_ATTR__ATIME | unix.MOUNT_ATTR_STRICTATIME
+	case "atime", "relatime", "norelatime", "nostrictatime": // the kernel's own is relatime
+		*attr &^= unix.MOUNT_ATTR__ATIME
+	default:
+		return false
+	}
+	return true
 }

@@ -24,6 +24,9 @@ func TestSplit(t *testing.T) {
 		"noexec mode=755 exec size=1": {0, "mode=755 size=1"},
 		"noatime nosuid suid":         {unix.MOUNT_ATTR_NOATIME, ""},
 		"strictatime rbind":           {unix.MOUNT_ATTR_STRICTATIME, "rbind"},
+		"noatime strictatime":         {unix.MOUNT_ATTR_STRICTATIME, ""},
+		"noatime relatime":            {0, ""},
+		"nodiratime sync":             {unix.MOUNT_ATTR_NODIRATIME, "sync"},
 		"ro nodev rw dev":             {0, ""},
 	} {
 		t.Run(options, func(t *testing.T) {

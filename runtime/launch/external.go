@@ -107,6 +107,9 @@ func (b *bundle) write() error {
 	config := *b.request.Spec
 	root := *config.Root
 	root.Path, config.Root = rootfs, &root
+	if err := b.attachParts(&config); err != nil {
+		return err
+	}
 	content, err := json.Marshal(config)
 	if err != nil {
 		return err
@@ -191,7 +194,7 @@ func DeleteExternal(runtime, id, state, dir string) error {
 	if err := mount.Unmount(rootfs); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	var errs []error
+	errs := []error{detachParts(dir)}
 	for _, name := range []string{"rootfs", "config.json", "log.json", "said", "pid", "console"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)

@@ -2,6 +2,7 @@ package launch
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -75,7 +76,11 @@ func (p *planner) tmpfs(m specs.Mount) error {
 			return err
 		}
 	}
-	p.add(stage.Step{Op: stage.OpAttach, FD: index, Path: m.Destination, Flags: plain(m.Destination)})
+	flags := plain(m.Destination)
+	if !slices.ContainsFunc(data, func(option string) bool { return strings.HasPrefix(option, "mode=") }) {
+		flags |= stage.LikeTarget
+	}
+	p.add(stage.Step{Op: stage.OpAttach, FD: index, Path: m.Destination, Flags: flags})
 	return nil
 }
 

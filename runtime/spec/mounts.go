@@ -12,16 +12,6 @@ import (
 // DefaultShmSize is the size of /dev/shm in bytes that Docker gives.
 const DefaultShmSize = 64 << 20
 
-// Mount is one that the user or the image asked for.
-type Mount struct {
-	Type     string   `json:"type"` // bind, volume or tmpfs
-	Name     string   `json:"name,omitempty"`
-	Source   string   `json:"source,omitempty"` // of bind and volume: an absolute path of the host
-	Target   string   `json:"target"`
-	Options  []string `json:"options,omitempty"` // of tmpfs: size=…, mode=…, flags
-	ReadOnly bool     `json:"readOnly,omitempty"`
-}
-
 // mounts are Docker's default ones, then the user's. A user's mount at or above a default one takes
 // its place.
 func mounts(s Settings, f Facts) []specs.Mount {
@@ -52,18 +42,6 @@ func defaultMounts(s Settings) []specs.Mount {
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=" + strconv.FormatInt(cmp.Or(s.ShmSize, DefaultShmSize), 10)}},
 	}
-}
-
-func userMount(m Mount) specs.Mount {
-	access := "rw"
-	if m.ReadOnly {
-		access = "ro"
-	}
-	if m.Type == "tmpfs" {
-		options := append([]string{"noexec", "nosuid", "nodev"}, m.Options...)
-		return specs.Mount{Destination: m.Target, Type: "tmpfs", Source: "tmpfs", Options: options}
-	}
-	return specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{"rbind", "rprivate", access}}
 }
 
 func maskedPaths() []string {

@@ -88,7 +88,7 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 			CgroupsPath:       f.CgroupPath,
 			Namespaces:        Namespaces(s, f.CgroupV2, f.Joined),
 			Resources:         Resources(s, f.Host),
-			RootfsPropagation: "private",
+			RootfsPropagation: rootPropagation(s.Mounts),
 			Devices:           f.Devices,
 		},
 	}

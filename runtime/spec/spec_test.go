@@ -118,8 +118,31 @@ func TestUserMountTakesTheDefaultsPlace(t *testing.T) {
 	if len(shm) != 1 || !slices.Contains(shm[0].Options, "size=1m") {
 		t.Errorf("/dev/shm: %+v", shm)
 	}
-	if last := got.Mounts[len(got.Mounts)-1]; last.Destination != "/data" || !slices.Contains(last.Options, "ro") || !slices.Contains(last.Options, "rprivate") {
+	if last := got.Mounts[len(got.Mounts)-1]; last.Destination != "/data" || !slices.Contains(last.Options, "rro") || !slices.Contains(last.Options, "rprivate") {
 		t.Errorf("the bind: %+v", last)
+	}
+}
+
+func TestUserMounts(t *testing.T) {
+	for want, m := range map[string]spec.Mount{
+		"rbind rprivate rw":                {Type: "bind"},
+		"rbind rprivate rro":               {Type: "volume", ReadOnly: true},
+		"rbind rprivate ro":                {Type: "bind", ReadOnly: true, Recursive: spec.RecursiveWritable},
+		"bind rprivate ro":                 {Type: "bind", ReadOnly: true, Recursive: spec.RecursiveDisabled},
+		"rbind rshared rw":                 {Type: "bind", Propagation: "rshared"},
+		"noexec nosuid nodev size=1m exec": {Type: "tmpfs", Options: []string{"size=1m", "exec"}},
+	} {
+		m.Target = "/x"
+		got, err := spec.New(spec.Settings{Args: []string{"true"}, Mounts: []spec.Mount{m}}, spec.Facts{})
+		if err != nil || strings.Join(got.Mounts[len(got.Mounts)-1].Options, " ") != want {
+			t.Errorf("got %q, %v; want %q", got.Mounts[len(got.Mounts)-1].Options, err, want)
+		}
+	}
+	for propagation, want := range map[string]string{"": "private", "rprivate": "private", "shared": "shared", "rshared": "shared", "slave": "rslave", "rslave": "rslave"} {
+		got, err := spec.New(spec.Settings{Args: []string{"true"}, Mounts: []spec.Mount{{Type: "bind", Target: "/x", Propagation: propagation}}}, spec.Facts{})
+		if err != nil || got.Linux.RootfsPropagation != want {
+			t.Errorf("%s: the root is %s, want %s; %v", propagation, got.Linux.RootfsPropagation, want, err)
+		}
 	}
 }
 

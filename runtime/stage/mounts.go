@@ -21,12 +21,31 @@ func (c *child) attachRoot(s *Step) syscall.Errno {
 }
 
 func (c *child) attach(from int, s *Step) syscall.Errno {
+	if s.Flags&LikeTarget != 0 {
+		if errno := c.takeMode(from, s.Path); errno != 0 {
+			return errno
+		}
+	}
 	at, errno := c.target(s)
 	if errno != 0 {
 		return errno
 	}
 	defer closeFD(at)
 	return moveMount(from, at)
+}
+
+// takeMode gives the root of a mount the mode of the directory path; when there is none, it keeps its own.
+func (c *child) takeMode(mount int, path string) syscall.Errno {
+	fd, _, errno := c.existing(path)
+	if fd < 0 {
+		return errno
+	}
+	defer closeFD(fd)
+	var st syscall.Stat_t
+	if errno := errnoOf(syscall.Fstat(fd, &st)); errno != 0 {
+		return errno
+	}
+	return errnoOf(syscall.Fchmodat(mount, ".", st.Mode&0o7777, 0))
 }
 
 // target opens the place of a mount, made if it is missing.

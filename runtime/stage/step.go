@@ -68,6 +68,8 @@ const (
 	IsFile = 1 << iota
 	// NoSymlinks refuses a Path with any symbolic link in it, with ELOOP.
 	NoSymlinks
+	// LikeTarget gives the root of what is attached the mode of the directory that Path already is.
+	LikeTarget
 )
 
 // Step is one operation. The meaning of its fields is the Op's.

@@ -90,4 +90,7 @@ func (u Use) Count(context.Context) (map[string]int, error) {
 	return counts, nil
 }
 
+// VolumeUse implements env.Containers.
+func (u Use) VolumeUse(context.Context) (map[string][]string, error) { return volumeUsers(u.Env) }
+
 func containers(e *env.Env) *runtime.Store { return e.Runtime() }

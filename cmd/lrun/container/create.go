@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/mounts"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
@@ -18,7 +19,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
-	"github.com/lrun-dev/lrun/volume"
+	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
 func createCommand(e *env.Env) *cli.Command {
@@ -92,6 +93,10 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 	if err := e.Privileged(); err != nil {
 		return runtime.Container{}, nil, err
 	}
+	o.MountsOf = func(name string) ([]spec.Mount, error) {
+		other, err := containers(e).Resolve(name)
+		return other.Settings.Mounts, err
+	}
 	c, err := settings.New(o, args)
 	if err != nil {
 		return c, nil, err
@@ -117,21 +122,24 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 		return err
 	}
 	c.Driver = driver.Name
-	prepare := func() error {
-		if _, err := roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove}); err != nil {
+	done := func() error { return nil }
+	prepare := func() (err error) {
+		if _, err = roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove}); err != nil {
 			return err
 		}
-		return fillVolumes(ctx, e, c)
+		done, err = mounts.Make(ctx, e.Volumes(), c, func(ctx context.Context) (*os.File, error) { return roots.OpenRoot(ctx, c.ID) })
+		return err
 	}
 	write := func() error { return record(containers(e), claim, c) }
-	if c.Remove && !hasVolumes(c) {
+	if c.Remove && !mounts.HasVolumes(c) {
 		return both(prepare, write)
 	}
 	// What is kept must be there before the record that names it, and the record names the volumes.
-	if err := prepare(); err != nil {
-		return err
+	err = prepare()
+	if err == nil {
+		err = write()
 	}
-	return write()
+	return errors.Join(err, done())
 }
 
 // discard takes back what newContainer and fill have made, as far as they came, and gives the claim up.
@@ -183,14 +191,29 @@ func reserveIDFile(path, id string) error {
 	return errors.Join(err, f.Close())
 }
 
-func volumes(e *env.Env) *volume.Store { return volume.Open(filepath.Join(e.Root(), "volumes")) }
-
-// releaser frees what a container has outside the runtime: its root and its volumes.
+// releaser frees what a container has outside the runtime: its root and the volumes that are tied to it.
 func releaser(e *env.Env) func(context.Context, string) error {
 	return func(ctx context.Context, id string) error {
 		released := e.EachRootfs(func(roots *rootfs.Store) error { return roots.Release(ctx, id) })
-		return errors.Join(released, volumes(e).RemoveOf(id))
+		return errors.Join(released, e.Volumes().RemoveOf(ctx, id, func(name string) (bool, error) {
+			users, err := volumeUsers(e)
+			return slices.ContainsFunc(users[name], func(user string) bool { return user != id }), err
+		}))
 	}
+}
+
+// volumeUsers are the ids of the containers that use each volume.
+func volumeUsers(e *env.Env) (map[string][]string, error) {
+	all, err := containers(e).List()
+	users := map[string][]string{}
+	for _, c := range all {
+		for _, m := range c.Settings.Mounts {
+			if m.Type == "volume" && !slices.Contains(users[m.Name], c.ID) {
+				users[m.Name] = append(users[m.Name], c.ID)
+			}
+		}
+	}
+	return users, err
 }
 
 // sweeper is releaser for a container that was left half made or half deleted: its bytes may have no record.

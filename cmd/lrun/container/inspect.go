@@ -68,7 +68,7 @@ type Inspection struct {
 	ResolvConfPath  string
 	GraphDriver     graphDriver
 	HostConfig      hostConfig
-	Mounts          []mountPoint
+	Mounts          []hostconfig.MountPoint
 	Config          inspectedConfig
 	NetworkSettings networkSettings
 }
@@ -104,15 +104,7 @@ type hostConfig struct {
 	hostconfig.Resources
 	hostconfig.Names
 	hostconfig.Tuning
-}
-
-type mountPoint struct {
-	Type        string
-	Name        string `json:",omitempty"`
-	Source      string
-	Destination string
-	RW          bool
-	Options     []string `json:",omitempty"`
+	hostconfig.Mounts
 }
 
 type inspectedConfig struct {
@@ -155,11 +147,7 @@ func Inspect(ctx context.Context, e *env.Env, name string) (Inspection, error) {
 		Config:          configOf(c),
 		NetworkSettings: networkSettings{map[string]struct{}{c.Network: {}}},
 	}
-	for _, m := range c.Settings.Mounts {
-		v.Mounts = append(v.Mounts, mountPoint{
-			Type: m.Type, Name: m.Name, Source: m.Source, Destination: m.Target, RW: !m.ReadOnly, Options: m.Options,
-		})
-	}
+	v.Mounts = hostconfig.MountPoints(c.Settings.Mounts)
 	v.GraphDriver, err = graphOf(ctx, e, c)
 	return v, err
 }
@@ -174,6 +162,7 @@ func hostConfigOf(c runtime.Container) hostConfig {
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
 		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations, Sharing: hostconfig.SharingOf(s),
 		Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s), Tuning: hostconfig.TuningOf(s),
+		Mounts: hostconfig.MountsOf(s.Mounts),
 	}
 }
 

@@ -21,7 +21,7 @@ func removeCommand(e *env.Env) *cli.Command {
 		ArgsUsage: "CONTAINER...",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill a running container first, and do not mind one that is not there", Destination: &o.force},
-			&cli.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove its anonymous volumes too, which lrun does in any case", Destination: &o.volumes},
+			&cli.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove its anonymous volumes too, unless another container uses them", Destination: &o.volumes},
 		},
 		Action: func(c *cli.Context) error { return runRemove(c.Context, e, o, c.Args().Slice()) },
 	}
@@ -59,7 +59,26 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 	if err != nil {
 		return err
 	}
-	return errors.Join(store.Delete(ctx, c.ID, releaser(e)), claim.Close())
+	err = tieVolumes(ctx, e, c, o.volumes || c.Remove)
+	if err == nil {
+		err = store.Delete(ctx, c.ID, releaser(e))
+	}
+	return errors.Join(err, claim.Close())
+}
+
+// tieVolumes decides, before anything of the container goes, whether its anonymous volumes go with it. A kill in
+// between leaves the container, and the decision to the next rm.
+func tieVolumes(ctx context.Context, e *env.Env, c runtime.Container, along bool) error {
+	if !along {
+		return e.Volumes().Untie(ctx, c.ID)
+	}
+	var errs []error
+	for _, m := range c.Settings.Mounts {
+		if m.Anonymous {
+			errs = append(errs, e.Volumes().Tie(m.Name, c.ID))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // withoutClass drops the errors of a class out of joined ones.

@@ -193,4 +193,5 @@ func (u users) ImageUse(context.Context) (func(digest.Digest) (string, bool), er
 }
 
 // Count says nothing.
-func (users) Count(context.Context) (map[string]int, error) { return nil, nil }
+func (users) VolumeUse(context.Context) (map[string][]string, error) { return nil, nil }
+func (users) Count(context.Context) (map[string]int, error)          { return nil, nil }

@@ -25,7 +25,8 @@ type counts map[string]int
 func (counts) ImageUse(context.Context) (func(digest.Digest) (string, bool), error) {
 	return nil, nil
 }
-func (c counts) Count(context.Context) (map[string]int, error) { return c, nil }
+func (counts) VolumeUse(context.Context) (map[string][]string, error) { return nil, nil }
+func (c counts) Count(context.Context) (map[string]int, error)        { return c, nil }
 
 func lrun(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

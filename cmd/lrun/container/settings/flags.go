@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/lrun-dev/lrun/cmd/lrun/container/mounts"
 )
 
 // Options are the flags that run and create share.
@@ -15,7 +17,11 @@ type Options struct {
 	// IDFile is --cidfile.
 	IDFile string
 
-	names nameOptions
+	// MountsOf finds the mounts of another container, for --volumes-from.
+	MountsOf mounts.Of
+
+	names  nameOptions
+	mounts mounts.Flags
 
 	shmSize string
 
@@ -23,7 +29,7 @@ type Options struct {
 
 	remove, interactive, terminal, readOnly, privileged, init bool
 
-	env, envFiles, volumes, tmpfs, capAdd, capDrop, labels, labelFiles cli.StringSlice
+	env, envFiles, capAdd, capDrop, labels, labelFiles cli.StringSlice
 
 	resources  resourceFlags
 	tuning     tuningFlags
@@ -32,7 +38,7 @@ type Options struct {
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags(), o.namespaces.flags())
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags(), o.namespaces.flags(), o.mounts.Flags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {
@@ -46,8 +52,6 @@ func (o *Options) contentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "start in `DIR` inside the container, made if it is missing", DefaultText: "the image's", Destination: &o.workdir},
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "run as `USER[:GROUP]`, names of the image or numbers", DefaultText: "the image's", Destination: &o.user},
 		&cli.StringFlag{Name: "entrypoint", Usage: "run `PROGRAM` in place of the image's entrypoint and command", DefaultText: "the image's", Destination: &o.entrypoint},
-		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "show the host's directory or file SRC at DST: `SRC:DST[:ro]`; DST alone is a fresh volume", Destination: &o.volumes},
-		&cli.StringSliceFlag{Name: "tmpfs", Usage: "mount an empty tmpfs at `DST[:OPTIONS]`", Destination: &o.tmpfs},
 		&cli.StringFlag{Name: "shm-size", Usage: "make /dev/shm `BYTES` large, with a unit like 128m", DefaultText: "64m", Destination: &o.shmSize},
 		&cli.BoolFlag{Name: "read-only", Usage: "make the root file system read-only", Destination: &o.readOnly},
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "label the container with `NAME[=VALUE]`", Destination: &o.labels},

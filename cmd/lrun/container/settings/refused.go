@@ -30,9 +30,9 @@ func Refused() map[string]string {
 		"security-opt": security,
 		"health-cmd":   health, "health-interval": health, "health-retries": health, "health-start-interval": health,
 		"health-start-period": health, "health-timeout": health, "no-healthcheck": health,
-		"mount": "use -v SRC:DST[:ro] or --tmpfs DST", "volumes-from": "give the same -v to both containers", "volume-driver": "use -v SRC:DST",
-		"storage-opt": "the size of a container is not limited yet",
-		"pull":        noPull, "disable-content-trust": noPull, "quiet": noPull, "q": noPull,
+		"volume-driver": "volumes are directories of this machine; mount what is elsewhere on the host, and use -v DIR:DST",
+		"storage-opt":   "the size of a container is not limited yet",
+		"pull":          noPull, "disable-content-trust": noPull, "quiet": noPull, "q": noPull,
 		"use-api-socket": oneHost,
 	}
 }

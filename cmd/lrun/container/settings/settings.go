@@ -77,7 +77,7 @@ func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) 
 		return err
 	}
 	s.Env = spec.MergeEnv(config.Env, own)
-	s.Mounts, err = userMounts(o, config.Volumes)
+	s.Mounts, err = o.mounts.Parse(config.Volumes, o.MountsOf)
 	return err
 }
 

@@ -2,7 +2,6 @@ package settings_test
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -110,33 +109,6 @@ func TestEnvironmentFiles(t *testing.T) {
 	}
 }
 
-func TestMounts(t *testing.T) {
-	im := plainImage()
-	im.Config.Config.Volumes = map[string]struct{}{"/data/": {}, "/taken": {}}
-	c, err := describe(t, im, "-v", "/b:/z/deep", "-v", "/a:/z:ro", "-v", "/fresh", "--tmpfs", "/taken:size=1m,mode=700", "img")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, m := range c.Settings.Mounts {
-		got = append(got, fmt.Sprint(m.Type, " ", m.Source, " ", m.Target, " ", m.ReadOnly, " ", m.Options))
-	}
-	want := []string{
-		"volume  /data false []", "volume  /fresh false []", "tmpfs  /taken false [size=1m mode=700]", "bind /a /z true []", "bind /b /z/deep false []",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-	}
-	here, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err = describe(t, plainImage(), "-v", "./x:/x", "img")
-	if err != nil || c.Settings.Mounts[0].Source != filepath.Join(here, "x") {
-		t.Errorf("a relative source: %+v, %v", c.Settings.Mounts, err)
-	}
-}
-
 func TestRefusals(t *testing.T) {
 	foreign := plainImage()
 	foreign.Config.Architecture = "s390x"
@@ -150,24 +122,17 @@ func TestRefusals(t *testing.T) {
 		class error
 		words string
 	}{
-		"another architecture":    {foreign, []string{"img"}, errdefs.ErrNotImplemented, "linux/s390x"},
-		"another system":          {windows, []string{"img"}, errdefs.ErrNotImplemented, "windows/"},
-		"not the platform asked":  {plainImage(), []string{"--platform", "linux/s390x", "img"}, errdefs.ErrInvalidArgument, "--platform linux/s390x"},
-		"no command":              {empty, []string{"img"}, errdefs.ErrInvalidArgument, "no command"},
-		"relative directory":      {plainImage(), []string{"-w", "srv", "img"}, errdefs.ErrInvalidArgument, "absolute path"},
-		"bad name":                {plainImage(), []string{"--name", "-x", "img"}, errdefs.ErrInvalidArgument, "[a-zA-Z0-9]"},
-		"bridge":                  {plainImage(), []string{"--network", "bridge", "img"}, errdefs.ErrNotImplemented, "none, host and container:NAME"},
-		"long host name":          {plainImage(), []string{"--hostname", strings.Repeat("x", 64), "img"}, errdefs.ErrInvalidArgument, "63"},
-		"named volume":            {plainImage(), []string{"-v", "vol:/data", "img"}, errdefs.ErrNotImplemented, "./vol"},
-		"volume on the root":      {plainImage(), []string{"-v", "/a:/", "img"}, errdefs.ErrInvalidArgument, "other than /"},
-		"volume with three parts": {plainImage(), []string{"-v", "/a:/b:ro:x", "img"}, errdefs.ErrInvalidArgument, "SRC:DST"},
-		"empty volume":            {plainImage(), []string{"-v", ":/b", "img"}, errdefs.ErrInvalidArgument, "SRC:DST"},
-		"SELinux option":          {plainImage(), []string{"-v", "/a:/b:z", "img"}, errdefs.ErrNotImplemented, `"z"`},
-		"two on one target":       {plainImage(), []string{"-v", "/a:/b", "--tmpfs", "/b/", "img"}, errdefs.ErrInvalidArgument, "twice"},
-		"no tmpfs option":         {plainImage(), []string{"--tmpfs", "/b:colour=red", "img"}, errdefs.ErrInvalidArgument, "colour"},
-		"nameless variable":       {plainImage(), []string{"-e", "=x", "img"}, errdefs.ErrInvalidArgument, "NAME=VALUE"},
-		"nameless label":          {plainImage(), []string{"-l", "=x", "img"}, errdefs.ErrInvalidArgument, "label"},
-		"no environment file":     {plainImage(), []string{"--env-file", "/no/such", "img"}, os.ErrNotExist, "/no/such"},
+		"another architecture":   {foreign, []string{"img"}, errdefs.ErrNotImplemented, "linux/s390x"},
+		"another system":         {windows, []string{"img"}, errdefs.ErrNotImplemented, "windows/"},
+		"not the platform asked": {plainImage(), []string{"--platform", "linux/s390x", "img"}, errdefs.ErrInvalidArgument, "--platform linux/s390x"},
+		"no command":             {empty, []string{"img"}, errdefs.ErrInvalidArgument, "no command"},
+		"relative directory":     {plainImage(), []string{"-w", "srv", "img"}, errdefs.ErrInvalidArgument, "absolute path"},
+		"bad name":               {plainImage(), []string{"--name", "-x", "img"}, errdefs.ErrInvalidArgument, "[a-zA-Z0-9]"},
+		"bridge":                 {plainImage(), []string{"--network", "bridge", "img"}, errdefs.ErrNotImplemented, "none, host and container:NAME"},
+		"long host name":         {plainImage(), []string{"--hostname", strings.Repeat("x", 64), "img"}, errdefs.ErrInvalidArgument, "63"},
+		"nameless variable":      {plainImage(), []string{"-e", "=x", "img"}, errdefs.ErrInvalidArgument, "NAME=VALUE"},
+		"nameless label":         {plainImage(), []string{"-l", "=x", "img"}, errdefs.ErrInvalidArgument, "label"},
+		"no environment file":    {plainImage(), []string{"--env-file", "/no/such", "img"}, os.ErrNotExist, "/no/such"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := describe(t, c.image, c.line...)

@@ -59,6 +59,8 @@ type Containers interface {
 	ImageUse(ctx context.Context) (func(id digest.Digest) (container string, running bool), error)
 	// Count says how many containers are in each state ("running", "exited", …).
 	Count(ctx context.Context) (map[string]int, error)
+	// VolumeUse returns the ids of the containers that use each volume, by its name.
+	VolumeUse(ctx context.Context) (map[string][]string, error)
 }
 
 // New returns the surroundings of this process. It opens nothing.

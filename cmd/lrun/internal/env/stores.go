@@ -8,6 +8,7 @@ import (
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/volume"
 )
 
 // Blobs returns the blobs of the root.
@@ -18,6 +19,9 @@ func (e *Env) Images() (*image.Store, error) { return e.images() }
 
 // Runtime returns the containers of the root.
 func (e *Env) Runtime() *runtime.Store { return e.runtime() }
+
+// Volumes returns the volumes of the root. It touches no disk.
+func (e *Env) Volumes() *volume.Store { return volume.Open(filepath.Join(e.Root(), "volumes")) }
 
 // Rootfs returns what joins images and snapshots: whatever adds, removes or uses an image.
 func (e *Env) Rootfs() (*rootfs.Store, error) { return e.rootfs() }
