@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/system"
 	"github.com/lrun-dev/lrun/cmd/lrun/volume"
+	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/reaper"
 )
 
@@ -23,6 +24,7 @@ func main() {
 	if filepath.Base(os.Args[0]) == reaper.Name {
 		os.Exit(reaper.Main(os.Args[1:]))
 	}
+	trace.Step("main begins")
 	os.Exit(app(env.New()).Main(context.Background(), os.Args))
 }
 

@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
@@ -114,9 +115,13 @@ func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, e
 	defer null.Close()
 	pidfd := -1
 	attr.PidFD = &pidfd
+	// A stage lives for milliseconds: threads for more processors and a garbage collector would only delay it.
+	env := []string{stage.Variable + "=3", "GOMAXPROCS=1", "GOGC=off"}
+	if beginning := trace.Beginning(); beginning != "" {
+		env = append(env, stage.TraceVariable+"="+beginning)
+	}
 	pid, _, err := syscall.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"lrun-stage"}, &syscall.ProcAttr{
-		// A stage lives for milliseconds: threads for more processors and a garbage collector would only delay it.
-		Env:   []string{stage.Variable + "=3", "GOMAXPROCS=1", "GOGC=off"},
+		Env:   env,
 		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(socket)},
 		Sys:   attr,
 	})

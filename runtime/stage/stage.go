@@ -33,6 +33,8 @@ func init() {
 // run receives the plan and executes it. It returns only when a step failed and was reported.
 func run(socket int) {
 	syscall.CloseOnExec(socket)
+	trace := newTracer()
+	trace.step("first process waits", "")
 	fds, err := receive(socket)
 	if err != 0 {
 		report(socket, noStep, err, "")
@@ -50,11 +52,16 @@ func run(socket int) {
 	}
 	syscall.Umask(0o022) // Docker's, whatever lrun's own is
 	c := child{socket: socket, fds: fds[1:], root: -1}
+	trace.step("plan read", "")
 	for i := range steps {
+		if steps[i].Op == OpExec {
+			trace.step("ready to execute", "")
+		}
 		if err := c.execute(&steps[i]); err != 0 {
 			report(socket, uint64(i), err, c.detail)
 			return
 		}
+		trace.step(steps[i].Op.name(), steps[i].Path)
 	}
 }
 

@@ -1,0 +1,29 @@
+package stage
+
+import (
+	"fmt"
+	"math"
+	"testing"
+)
+
+func TestDecimal(t *testing.T) {
+	for _, sign := range []string{"", "+"} {
+		for _, n := range []int64{0, 7, 10, 123456, 1234567, 99999999, math.MaxInt64} {
+			want := fmt.Sprintf("%7s", sign+fmt.Sprint(n))
+			if got := string(decimal(sign, n)); got != want {
+				t.Errorf("decimal(%q, %d) = %q, want %q", sign, n, got, want)
+			}
+		}
+	}
+}
+
+func TestEveryOperationHasAName(t *testing.T) {
+	for op := OpJoin; op <= OpExec; op++ {
+		if op.name() == "" {
+			t.Errorf("operation %d has no name", op)
+		}
+	}
+	if got := (OpExec + 1).name(); got != "" {
+		t.Errorf("an operation that is none is called %q", got)
+	}
+}
