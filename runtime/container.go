@@ -18,6 +18,10 @@ type Container struct {
 	ImageID string `json:"imageID"` // digest of the image's config
 	Driver  string `json:"driver"`  // snapshot driver that has its root
 
+	// RootDir is a directory of the host that its root is made of, in place of an image; RootWrite writes through to it.
+	RootDir   string `json:"rootDir,omitempty"`
+	RootWrite bool   `json:"rootWrite,omitempty"`
+
 	// Remove is --rm: the container goes when its program ends.
 	Remove bool `json:"remove,omitempty"`
 	// Interactive is -i: its standard input is open.

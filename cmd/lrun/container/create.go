@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/container/mounts"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/rootdir"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
@@ -30,9 +31,17 @@ func createCommand(e *env.Env) *cli.Command {
 		Flags:     o.Flags(),
 		Action: func(c *cli.Context) error {
 			o.EntrypointSet = c.IsSet("entrypoint")
-			return runCreate(c.Context, e, o, c.Args().Slice())
+			return runCreate(c.Context, e, o, operands(o, c.Args().Slice()))
 		},
 	}
+}
+
+// operands are the image and the command; the directory of --rootfs stands in for the image.
+func operands(o *settings.Options, args []string) []string {
+	if o.Rootfs == "" {
+		return args
+	}
+	return append([]string{o.Rootfs}, args...)
 }
 
 func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
@@ -55,7 +64,9 @@ func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []stri
 func create(ctx context.Context, e *env.Env, o *settings.Options, c *runtime.Container, claim *runtime.Claim, args []string) error {
 	var im image.Image
 	err := both(func() (err error) {
-		im, err = findImage(ctx, e, args[0])
+		if c.RootDir == "" {
+			im, err = findImage(ctx, e, args[0])
+		}
 		return err
 	}, func() error { return sweep(ctx, e) })
 	if err != nil {
@@ -101,6 +112,11 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 	if err != nil {
 		return c, nil, err
 	}
+	if o.Rootfs != "" {
+		if c.RootDir, c.RootWrite, err = rootdir.Parse(o.Rootfs, e.Root(), e.State()); err != nil {
+			return c, nil, err
+		}
+	}
 	if err := containers(e).ResolveDonors(&c); err != nil {
 		return c, nil, err
 	}
@@ -127,7 +143,16 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 		if _, err = roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove}); err != nil {
 			return err
 		}
-		done, err = mounts.Make(ctx, e.Volumes(), c, func(ctx context.Context) (*os.File, error) { return roots.OpenRoot(ctx, c.ID) })
+		if c.RootDir != "" {
+			upper, err := roots.Snapshots.Path(ctx, c.ID)
+			if err == nil {
+				err = rootdir.Prepare(ctx, c, upper)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		done, err = mounts.Make(ctx, e.Volumes(), c, func(ctx context.Context) (*os.File, error) { return readRoot(ctx, e, *c) })
 		return err
 	}
 	write := func() error { return record(containers(e), claim, c) }

@@ -36,14 +36,10 @@ func runExport(ctx context.Context, e *env.Env, o exportOptions, name string) (e
 	if err != nil {
 		return err
 	}
-	roots, err := e.RootfsOf(c.Driver)
-	if err != nil {
-		return err
-	}
 	if _, terminal := env.Terminal(e.Out); terminal && o.output == "" {
 		return fmt.Errorf("export %s: a terminal cannot show an archive; use -o FILE or a pipe: %w", name, errdefs.ErrInvalidArgument)
 	}
-	root, err := roots.OpenRoot(ctx, c.ID)
+	root, err := readRoot(ctx, e, c)
 	if err != nil {
 		return err
 	}

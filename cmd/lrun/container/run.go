@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/container/foreground"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/rootdir"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
@@ -31,7 +32,7 @@ program is not in the image, 126 when it cannot be executed, 125 when lrun faile
 		Flags: o.Flags(),
 		Action: func(c *cli.Context) error {
 			o.EntrypointSet = c.IsSet("entrypoint")
-			return runRun(c.Context, e, o, c.Args().Slice())
+			return runRun(c.Context, e, o, operands(o, c.Args().Slice()))
 		},
 	}
 }
@@ -39,7 +40,7 @@ program is not in the image, 126 when it cannot be executed, 125 when lrun faile
 // runRun resolves the image, prepares the root, makes the container, starts it, waits, and cleans up.
 func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
 	trace.Step("command line read")
-	if builtin.Is(args[0]) {
+	if o.Rootfs == "" && builtin.Is(args[0]) {
 		ctx, signals := foreground.Catch(ctx)
 		defer signals.Stop()
 		return runBuiltin(ctx, e, o, args, signals)
@@ -138,7 +139,35 @@ func mountsOf(ctx context.Context, e *env.Env, c runtime.Container) ([]mount.Mou
 	if err != nil {
 		return nil, err
 	}
-	return roots.Snapshots.Mounts(ctx, c.ID)
+	if c.RootDir == "" {
+		return roots.Snapshots.Mounts(ctx, c.ID)
+	}
+	method := mount.ByNumber // what any kernel can
+	if driver, err := e.Driver(); err == nil && driver.Name == c.Driver {
+		method = driver.Method
+	}
+	upper, err := roots.Snapshots.Path(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	m, err := rootdir.Mount(c, upper, method)
+	return []mount.Mount{m}, err
+}
+
+// readRoot opens what the container's root shows, for reading only. The caller closes it.
+func readRoot(ctx context.Context, e *env.Env, c runtime.Container) (*os.File, error) {
+	roots, err := e.RootfsOf(c.Driver)
+	if err != nil {
+		return nil, err
+	}
+	if c.RootDir == "" {
+		return roots.OpenRoot(ctx, c.ID)
+	}
+	upper, err := roots.Snapshots.Path(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	return rootdir.Open(c, upper)
 }
 
 // exitWith gives an error of a start its exit code: 126 or 127 when only the program was at fault.

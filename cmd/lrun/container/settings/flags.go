@@ -14,6 +14,8 @@ import (
 type Options struct {
 	// EntrypointSet says that --entrypoint was given, for an empty one takes the image's away.
 	EntrypointSet bool
+	// Rootfs is --rootfs: there is no image among the arguments then.
+	Rootfs string
 	// IDFile is --cidfile.
 	IDFile string
 
@@ -52,6 +54,7 @@ func (o *Options) contentFlags() []cli.Flag {
 		&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "start in `DIR` inside the container, made if it is missing", DefaultText: "the image's", Destination: &o.workdir},
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "run as `USER[:GROUP]`, names of the image or numbers", DefaultText: "the image's", Destination: &o.user},
 		&cli.StringFlag{Name: "entrypoint", Usage: "run `PROGRAM` in place of the image's entrypoint and command", DefaultText: "the image's", Destination: &o.entrypoint},
+		&cli.StringFlag{Name: "rootfs", Usage: "use `DIR[:rw]` as the root in place of an image, changing it only with :rw; the first argument is the command then", Destination: &o.Rootfs},
 		&cli.StringFlag{Name: "shm-size", Usage: "make /dev/shm `BYTES` large, with a unit like 128m", DefaultText: "64m", Destination: &o.shmSize},
 		&cli.BoolFlag{Name: "read-only", Usage: "make the root file system read-only", Destination: &o.readOnly},
 		&cli.StringSliceFlag{Name: "label", Aliases: []string{"l"}, Usage: "label the container with `NAME[=VALUE]`", Destination: &o.labels},

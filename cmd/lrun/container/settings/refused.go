@@ -26,7 +26,7 @@ func Refused() map[string]string {
 		"sysctl":        "namespaced settings are the kernel's defaults so far",
 		"userns":        mapping, "isolation": windows,
 		"link":   "containers cannot reach each other yet; let both share the host's network with --network host, and name the other with --add-host",
-		"device": devices, "device-cgroup-rule": devices, "gpus": devices,
+		"device": devices, "device-cgroup-rule": devices, "gpus": "devices of graphics cards are not found by themselves; use --privileged, and bind the driver's files with -v",
 		"security-opt": security,
 		"health-cmd":   health, "health-interval": health, "health-retries": health, "health-start-interval": health,
 		"health-start-period": health, "health-timeout": health, "no-healthcheck": health,

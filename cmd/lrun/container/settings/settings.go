@@ -55,6 +55,9 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 
 // Complete adds to a record that New has made what the image says.
 func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) error {
+	if o.Rootfs != "" && o.platform != "" {
+		return invalid("--platform is about images, and there is none with --rootfs")
+	}
 	if err := checkPlatform(o.platform, im.Config.Platform); err != nil {
 		return err
 	}
