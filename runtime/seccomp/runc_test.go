@@ -70,7 +70,7 @@ func TestSameAsRunc(t *testing.T) {
 // unknownToLibseccomp says whether a call came after libseccomp 2.5.4.
 func unknownToLibseccomp(name string) bool {
 	return slices.Contains(strings.Fields(`uretprobe uprobe map_shadow_stack statmount listmount lsm_get_self_attr
-		lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat`), name)
+		riscv_hwprobe rseq_slice_yield listns file_getattr file_setattr open_tree_attr lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat`), name)
 }
 
 // rare is Docker's profile with conditions on calls that neither runc nor the container need, in every form.
