@@ -67,7 +67,7 @@ func explanations() []explanation {
 		},
 		{
 			"the caller's umask", "with runc it bears on the places that are made for mounts",
-			`(?:file|entries of) /[\w/]+: .* ≠ (?:40700 .*|EACCES|nothing)|entries of /[\w/]+: nothing ≠ EACCES`, "^umask 077",
+			`(?:file|entries of) /[\w/]+: .* ≠ (?:40700 .*|EACCES|nothing)|(?:open|write|access|mkdir|rmdir|mknod|process) /[\w/. -]+: .* ≠ EACCES`, "^umask 077",
 		},
 	}
 }
