@@ -77,23 +77,32 @@ func inheritCpuset(mountpoint, dir string) error {
 
 // enableControllers makes controllers of m's hierarchy available in m, from the top downwards: the needed ones, else it
 // fails, and those that count what the container uses, if they can be had.
+//
+// Where there are processes in a group above, none can. The kernel would still hand down those that count threads, but then
+// no process could enter m: so one that it refuses comes first, and after a refusal nothing more is tried.
 func enableControllers(m Mount, needed []string) error {
 	have, err := read(m.path() + "/cgroup.controllers")
 	if err != nil {
 		return err
 	}
-	enabled := strings.Fields(have)
-	for _, c := range append([]string{"memory", "pids", "cpu", "io"}, needed...) {
+	enabled, busy := strings.Fields(have), ""
+	for _, c := range append([]string{"memory", "io", "pids", "cpu"}, needed...) {
 		if !m.has(c) || slices.Contains(enabled, c) {
 			continue
 		}
-		dir, err := enableController(m, c)
+		dir, err := busy, error(unix.EBUSY)
+		if busy == "" {
+			dir, err = enableController(m, c)
+		}
 		switch {
 		case err == nil:
 			enabled = append(enabled, c)
-		case slices.Contains(needed, c) && errors.Is(err, unix.EBUSY):
-			return fmt.Errorf("enable cgroup controller %s in %s: processes are in that group itself, and have to move "+
-				"to one below it: %w", c, dir, errdefs.ErrFailedPrecondition)
+		case errors.Is(err, unix.EBUSY):
+			busy = dir
+			if slices.Contains(needed, c) {
+				return fmt.Errorf("enable cgroup controller %s in %s: processes are in that group itself, and have to move "+
+					"to one below it: %w", c, dir, errdefs.ErrFailedPrecondition)
+			}
 		case slices.Contains(needed, c):
 			return fmt.Errorf("enable cgroup controller %s in %s: %w", c, dir, err)
 		}

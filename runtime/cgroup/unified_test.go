@@ -114,6 +114,23 @@ func TestProcessesAboveAreNamed(t *testing.T) {
 	}
 }
 
+// A group whose parent has processes has no controllers, in v2, but it holds processes.
+func TestProcessesAboveAreNoHindrance(t *testing.T) {
+	h := detected(t)
+	above, err := h.Create(parent, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove(t, above)
+	start(t, above, "sleep").line(t)
+	g, err := h.Create(parent+"/below", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove(t, g)
+	start(t, g, "sleep").line(t)
+}
+
 func TestJoinWhatIsGone(t *testing.T) {
 	v1, v2 := fake(t, nil), fake(t, nil)
 	v1.Unified = false
