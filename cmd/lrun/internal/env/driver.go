@@ -29,8 +29,8 @@ type Driver struct {
 	Reason string       // why nothing better works here; empty when this is the best, or was chosen
 }
 
-// Driver finds out how layers are kept: as the user says, otherwise as the kernel can. It says so once on standard
-// error when that is not the best way. A driver that does not exist is errdefs.ErrInvalidArgument, one that does
+// Driver finds out how layers are kept: as the user says, otherwise as the kernel can. It says once on standard
+// error that layers are copied when nobody asked for that. A driver that does not exist is errdefs.ErrInvalidArgument, one that does
 // not work here, or not in this version, errdefs.ErrNotImplemented.
 func (e *Env) Driver() (Driver, error) { return e.pick() }
 
@@ -51,8 +51,8 @@ func (e *Env) pickDriver() (Driver, error) {
 		return Driver{}, err
 	}
 	d, err := choose(e.driver, e.probe(dir, e.State()))
-	if err == nil && d.Reason != "" {
-		e.Notice("%s", d.notice())
+	if err == nil && d.Name == vfsName {
+		e.Notice("overlayfs does not work here, so the vfs driver copies the whole image for each container: %s", d.Reason)
 	}
 	return d, err
 }
@@ -67,14 +67,6 @@ func choose(asked string, s overlay.Support) (Driver, error) {
 		return Driver{}, errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver overlayfs does not work here (%s): leave --driver out to fall back to vfs", s.Reason))
 	}
 	return Driver{Name: vfsName, Reason: s.Reason}, nil
-}
-
-// notice is what a person should know about a driver that is not the best one.
-func (d Driver) notice() string {
-	if d.Name == vfsName {
-		return "overlayfs does not work here, so the vfs driver copies the whole image for each container: " + d.Reason
-	}
-	return fmt.Sprintf("overlayfs is mounted the older way (%s): %s", d.Method, d.Reason)
 }
 
 // checkDriver refuses what is not a driver of lrun's, and says what to use instead.
