@@ -19,7 +19,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
-// leakPatience is how long something may stay behind, for the kernel and other scripts are at work.
+// leakPatience is how long something may stay behind, before testutil.Patience, for the kernel and other scripts are at work.
 const leakPatience = 4 * time.Second
 
 // kept is the key of the hashes that keep took.
@@ -70,7 +70,7 @@ func leakCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	work, old := ts.Getenv("WORK"), ts.Value(cgroupsBefore{}).([]string)
 	found := slices.DeleteFunc(leaks(work), func(s string) bool { return slices.Contains(old, s) })
-	for end := time.Now().Add(leakPatience); len(found) > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(testutil.Patience(leakPatience)); len(found) > 0 && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond)
 		next := leaks(work)
 		// What belongs to another script comes and goes; what stays is a leak.

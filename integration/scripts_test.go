@@ -18,10 +18,11 @@ import (
 	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
-// Limits of a single command and of all scripts together, in seconds and as a duration.
+// Limits of a single command, of a condition and of all scripts together, before testutil.Patience.
 const (
-	commandLimit = 90
-	suiteLimit   = 8 * time.Minute
+	commandLimit   = 90 * time.Second
+	conditionLimit = 30 * time.Second
+	suiteLimit     = 8 * time.Minute
 )
 
 // TestScripts runs every script of testdata with a root and a state directory of its own. Besides
@@ -54,7 +55,7 @@ func runScripts(t *testing.T, scripts []string, external string) {
 	testscript.Run(t, testscript.Params{
 		Files:              scripts,
 		WorkdirRoot:        makeDirectory(t, filepath.Join(work, "w", cmp.Or(external, "builtin"))),
-		Deadline:           time.Now().Add(suiteLimit),
+		Deadline:           time.Now().Add(testutil.Patience(suiteLimit)),
 		RequireUniqueNames: true,
 		Cmds:               commands(),
 		Setup: func(env *testscript.Env) error {
@@ -65,6 +66,7 @@ func runScripts(t *testing.T, scripts []string, external string) {
 			env.Setenv("IMAGES", filepath.Join(work, "images"))
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LC_ALL", "C.UTF-8")
+			env.Setenv(testutil.SlowEnv, os.Getenv(testutil.SlowEnv))
 			if external != "" {
 				env.Setenv("PATH", filepath.Join(work, external)+":"+env.Getenv("PATH"))
 			}
@@ -172,7 +174,8 @@ func run(ts *testscript.TestScript, args []string) int {
 	if args[0] == "sh" {
 		args = append([]string{"bash", "-euo", "pipefail", "-c"}, args[1:]...)
 	}
-	limited := append([]string{"--foreground", "-k", "10", strconv.Itoa(commandLimit)}, args...)
+	limit := seconds(commandLimit)
+	limited := append([]string{"--foreground", "-k", "10", limit}, args...)
 	err := ts.Exec("timeout", limited...)
 	exit := (*exec.ExitError)(nil)
 	switch {
@@ -181,9 +184,14 @@ func run(ts *testscript.TestScript, args []string) int {
 	case !errors.As(err, &exit):
 		ts.Fatalf("%v", err)
 	case exit.ExitCode() == 124:
-		ts.Fatalf("it ran for more than %d seconds", commandLimit)
+		ts.Fatalf("it ran for more than %s seconds", limit)
 	}
 	return exit.ExitCode()
+}
+
+// seconds is a limit as this machine needs it.
+func seconds(limit time.Duration) string {
+	return strconv.Itoa(int(testutil.Patience(limit).Seconds()))
 }
 
 // waitCommand is waitfor 'CONDITION': it waits until a bash condition holds.
@@ -191,7 +199,7 @@ func waitCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: waitfor 'CONDITION'")
 	}
-	if code := run(ts, []string{"sh", "for i in {1..600}; do if " + args[0] + "; then exit 0; fi; sleep 0.05; done 2>/dev/null; exit 1"}); code != 0 {
+	if code := run(ts, []string{"sh", "until " + args[0] + "; do ((SECONDS < " + seconds(conditionLimit) + ")) || exit 1; sleep 0.05; done 2>/dev/null"}); code != 0 {
 		ts.Fatalf("it never came true")
 	}
 }

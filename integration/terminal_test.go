@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
-// stepPatience is how long an expected output may take.
+// stepPatience is how long an expected output may take, before testutil.Patience.
 const stepPatience = 30 * time.Second
 
 // ptyrunMain runs a command on a terminal of its own and prints what the terminal shows: ptyrun STEPS
@@ -158,7 +160,7 @@ func (s *screen) all() string {
 
 // expect waits for text after what was expected before.
 func (s *screen) expect(text string) error {
-	for end := time.Now().Add(stepPatience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience(stepPatience)); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		all := s.all()
 		if i := strings.Index(all[s.seen:], text); i >= 0 {
 			s.seen += i + len(text)

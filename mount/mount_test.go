@@ -18,7 +18,31 @@ import (
 	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
-var methods = []Method{ByDescriptor, ByPath, ByNumber}
+// methods are those that this kernel has, the best first.
+func methods(t *testing.T) []Method {
+	t.Helper()
+	all := []Method{ByDescriptor, ByPath, ByNumber}
+	switch {
+	case testutil.Kernel(t, 6, 13):
+		return all
+	case testutil.Kernel(t, 6, 8):
+		return all[1:]
+	}
+	return all[2:]
+}
+
+// What the kernel is too old for is refused, and leaves nothing.
+func TestMethodsOfLaterKernels(t *testing.T) {
+	testutil.RequireRoot(t)
+	testutil.LeakCheck(t)
+	for method := ByDescriptor; method < methods(t)[0]; method++ {
+		m, _ := stack(t, 2)
+		m.Method = method
+		if f, err := m.Open(); f != nil || !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EINVAL) {
+			t.Errorf("%s: %v, %v", method, f, err)
+		}
+	}
+}
 
 // oddName holds all that an option string would have to escape, and is longer than one may be.
 var oddName = `a:b,c\d e` + "\n" + strings.Repeat("x", 210)
@@ -26,7 +50,7 @@ var oddName = `a:b,c\d e` + "\n" + strings.Repeat("x", 210)
 func TestOverlay(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)
-	for _, method := range methods {
+	for _, method := range methods(t) {
 		for _, n := range []int{1, 11, 120, 500} {
 			t.Run(fmt.Sprintf("%s, %d lowers", method, n), func(t *testing.T) {
 				m, upper := stack(t, n)
@@ -79,7 +103,7 @@ func TestFewDescriptors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
-	for _, method := range methods {
+	for _, method := range methods(t) {
 		m.Method = method
 		f, err := m.Open()
 		if method == ByNumber && !errors.Is(err, unix.EMFILE) {
@@ -99,7 +123,7 @@ func TestFewDescriptors(t *testing.T) {
 // Trap: overlayfs that cannot use its workdir mounts read-only, and says so in dmesg alone.
 func TestOverlaySilentlyReadOnly(t *testing.T) {
 	testutil.RequireRoot(t)
-	for _, method := range methods {
+	for _, method := range methods(t) {
 		t.Run(method.String(), func(t *testing.T) {
 			m, _ := stack(t, 1)
 			m.Method = method
@@ -117,7 +141,7 @@ func TestOverlaySilentlyReadOnly(t *testing.T) {
 func TestDetachedIsUsable(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)
-	for _, method := range methods {
+	for _, method := range methods(t) {
 		t.Run(method.String(), func(t *testing.T) {
 			m, _ := stack(t, 3)
 			m.Method = method
@@ -142,7 +166,7 @@ func TestDetachedIsUsable(t *testing.T) {
 func TestCloseEndsMount(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)
-	for _, method := range methods {
+	for _, method := range methods(t) {
 		t.Run(method.String(), func(t *testing.T) {
 			m, _ := stack(t, 1)
 			m.Method = method
@@ -220,7 +244,7 @@ func TestTmpfs(t *testing.T) {
 	m := Mount{Type: "tmpfs", Source: "scratch", Options: []Option{
 		{Key: "nosuid"}, {Key: "noatime"}, {Key: "size", Value: "64k"}, {Key: "mode", Value: "0711"},
 	}}
-	for _, method := range methods { // without directories all are the same
+	for _, method := range methods(t) { // without directories all are the same
 		m.Method = method
 		target := attach(t, m)
 		var st unix.Statfs_t
@@ -250,7 +274,7 @@ func TestErrors(t *testing.T) {
 		says []string
 	}{
 		{"no such filesystem", Mount{Type: "nonsense"}, unix.ENODEV, []string{`fsopen type "nonsense"`}},
-		{"unknown option, with the kernel's words", Mount{Type: "overlay", Source: "s", Options: with(Option{Key: "nonsense", Value: "1"})}, unix.EINVAL, []string{"fsconfig nonsense", `type "overlay"`, `source "s"`, "kernel: overlay: Unknown parameter 'nonsense'", "lowerdir="}},
+		{"unknown option, with the kernel's words", Mount{Type: "tmpfs", Source: "s", Options: []Option{{Key: "size", Value: "1m"}, {Key: "nonsense", Value: "1"}}}, unix.EINVAL, []string{"fsconfig nonsense", `type "tmpfs"`, `source "s"`, "kernel: tmpfs: Unknown parameter 'nonsense'", "size="}},
 		{"unknown flag by number", Mount{Type: "overlay", Method: ByNumber, Options: with(Option{Key: "nonsense"})}, unix.EINVAL, []string{"dmesg"}},
 		{"missing layer", Mount{Type: "overlay", Options: []Option{{Key: "lowerdir", Dirs: []string{missing}}}}, unix.ENOENT, []string{"open lowerdir+", missing}},
 		{"missing layer by number", Mount{Type: "overlay", Method: ByNumber, Options: []Option{{Key: "lowerdir", Dirs: []string{missing}}}}, unix.ENOENT, []string{"open lowerdir", missing}},
@@ -259,7 +283,7 @@ func TestErrors(t *testing.T) {
 		{"empty list", Mount{Type: "overlay", Options: []Option{{Key: "x", Dirs: []string{}}}}, errdefs.ErrInvalidArgument, nil},
 		{"nothing to bind", Mount{Type: "bind", Source: missing}, unix.ENOENT, []string{"open_tree", missing}},
 		{"option of a bind", Mount{Type: "bind", Source: "/", Options: []Option{{Key: "size", Value: "1"}}}, errdefs.ErrInvalidArgument, []string{"size"}},
-		{"same directory twice", Mount{Type: "overlay", Options: []Option{{Key: "lowerdir", Dirs: []string{"/etc", "/etc"}}}}, unix.ELOOP, nil},
+		{"same directory twice", Mount{Type: "overlay", Method: methods(t)[0], Options: []Option{{Key: "lowerdir", Dirs: []string{"/etc", "/etc"}}}}, unix.ELOOP, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -333,7 +357,7 @@ func stack(t *testing.T, n int) (m Mount, upper string) {
 	upper = filepath.Join(base, "upper:,")
 	mkdir(t, upper)
 	mkdir(t, filepath.Join(base, "work"))
-	return Mount{Type: "overlay", Source: "overlay", Options: []Option{
+	return Mount{Type: "overlay", Source: "overlay", Method: methods(t)[0], Options: []Option{
 		{Key: "lowerdir", Dirs: lowers},
 		{Key: "upperdir", Dirs: []string{upper}},
 		{Key: "workdir", Dirs: []string{filepath.Join(base, "work")}},

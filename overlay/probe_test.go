@@ -22,13 +22,20 @@ func TestProbe(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for method := mount.ByDescriptor; method <= mount.ByNumber; method++ {
+	for _, method := range methods(t) {
 		if err := try(dir, method); err != nil {
 			t.Errorf("%s: %v", method, err)
 		}
 	}
-	if s := Probe(dir); s != (Support{Method: mount.ByDescriptor, OK: true}) {
+	best := methods(t)[0]
+	s := Probe(dir)
+	if s.Method != best || !s.OK || (s.Reason == "") != (best == mount.ByDescriptor) {
 		t.Errorf("got %+v", s)
+	}
+	for method := range best {
+		if !strings.Contains(s.Reason, method.String()+": ") {
+			t.Errorf("%q does not tell of %q", s.Reason, method)
+		}
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
@@ -40,7 +47,7 @@ func TestProbeReason(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)
 	s := newStack(t, "a")
-	merged := s.mount(t, Options{Volatile: true}, "a")
+	merged := s.mount(t, Options{Volatile: true, Method: methods(t)[0]}, "a")
 	defer s.unmount(t)
 	readOnly := t.TempDir()
 	if err := (mount.Mount{Type: "bind", Source: readOnly, ReadOnly: true}).At(readOnly); err != nil {

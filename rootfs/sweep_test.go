@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/snapshot"
@@ -106,7 +107,7 @@ func TestSweepOfACleanRoot(t *testing.T) {
 		}
 		before := w.files(t)
 		blocked := func(digest.Digest) (string, bool) { // called with the root locked
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience(5*time.Second))
 			defer cancel()
 			if err := w.Sweep(ctx); err != nil {
 				t.Error(err)

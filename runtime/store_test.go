@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
@@ -354,7 +355,7 @@ func TestFirstSweepAfterBootWaitsForNobody(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(testutil.Patience(10 * time.Second)):
 		t.Error("it waits for the claim of a container that somebody works on")
 	}
 	if err := claim.Close(); err != nil {

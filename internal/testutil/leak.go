@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leakPatience is how long a leak may last: other packages' tests mount and run things at the same time.
+// leakPatience is how long a leak may last, before Patience: other packages' tests mount and run things at the same time.
 const leakPatience = 5 * time.Second
 
 // LeakCheck fails the test when, after all that it cleans up, there is something that was not there
@@ -27,7 +27,7 @@ const leakPatience = 5 * time.Second
 // removal reach into what is mounted.
 func LeakCheck(t testing.TB) {
 	t.Helper()
-	leakCheck(t, leakPatience)
+	leakCheck(t, Patience(leakPatience))
 }
 
 // leakCheck is LeakCheck with the patience of the caller.

@@ -3,15 +3,29 @@ package testutil
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // RootEnv is the environment variable that, set to 1, demands that tests which need root run.
 const RootEnv = "LRUN_TEST_ROOT"
+
+// SlowEnv is the environment variable that says how many times slower than others the machine is: 40 in scripts/vm.
+const SlowEnv = "LRUN_TEST_SLOW"
+
+// Patience is how long a test waits on this machine for what takes a moment elsewhere, and d at most: d itself, or many
+// times d where SlowEnv says so. A test that succeeds does not take longer for it.
+func Patience(d time.Duration) time.Duration {
+	if slow, err := strconv.Atoi(os.Getenv(SlowEnv)); err == nil && slow > 1 {
+		return d * time.Duration(slow)
+	}
+	return d
+}
 
 // RequireRoot skips the test unless LRUN_TEST_ROOT is 1. When it is, a process that is not root with
 // CAP_SYS_ADMIN and CAP_MKNOD fails: such tests never pass by skipping.
@@ -33,6 +47,20 @@ func RequireRoot(t testing.TB) {
 			t.Fatalf("%s=1, but %s is missing", RootEnv, name)
 		}
 	}
+}
+
+// Kernel reports whether the kernel is Linux major.minor or later, and so must have what came with that.
+func Kernel(t testing.TB, major, minor int) bool {
+	t.Helper()
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m, n int
+	if _, err := fmt.Sscanf(string(release), "%d.%d", &m, &n); err != nil {
+		t.Fatalf("Linux %q: %v", release, err)
+	}
+	return m > major || m == major && n >= minor
 }
 
 // Missing ends a test that lacks something of the machine: a tool, a header, a filesystem. Where LRUN_TEST_ROOT is 1,

@@ -74,6 +74,34 @@ func TestMissing(t *testing.T) {
 	}
 }
 
+func TestPatience(t *testing.T) {
+	for env, want := range map[string]time.Duration{"": time.Second, "1": time.Second, "0": time.Second, "-3": time.Second, "x": time.Second, "40": 40 * time.Second} {
+		t.Setenv(SlowEnv, env)
+		if got := Patience(time.Second); got != want {
+			t.Errorf("%q: %v, want %v", env, got, want)
+		}
+	}
+}
+
+func TestKernel(t *testing.T) {
+	for version, want := range map[[2]int]bool{{2, 6}: true, {5, 12}: true, {99, 0}: false} {
+		if got := Kernel(t, version[0], version[1]); got != want {
+			t.Errorf("%v: %t", version, got)
+		}
+	}
+	var now [2]int
+	release, err := os.ReadFile("/proc/version")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(string(release), "Linux version %d.%d", &now[0], &now[1]); err != nil {
+		t.Fatal(err)
+	}
+	if !Kernel(t, now[0], now[1]) || Kernel(t, now[0], now[1]+1) || Kernel(t, now[0]+1, 0) {
+		t.Errorf("Linux %v is none, or a later one", now)
+	}
+}
+
 func TestEffectiveCaps(t *testing.T) {
 	tests := []struct {
 		status string

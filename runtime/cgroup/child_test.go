@@ -126,7 +126,7 @@ func start(t *testing.T, g *Group, behaviour string, files ...*os.File) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), testutil.Patience(time.Minute))
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = []string{childEnv + "=" + behaviour}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
 func TestPidsLimitStopsForks(t *testing.T) {
@@ -105,25 +107,33 @@ func TestFreezeStopsEverything(t *testing.T) {
 			mu.Unlock()
 		}
 	}()
-	counted := func() int {
-		time.Sleep(60 * time.Millisecond)
+	now := func() int {
 		mu.Lock()
 		defer mu.Unlock()
 		return count
 	}
-	if counted() == 0 {
+	counts := func() bool {
+		before := now()
+		for end := time.Now().Add(testutil.Patience(time.Second)); time.Now().Before(end) && now() == before; {
+			time.Sleep(5 * time.Millisecond)
+		}
+		return now() > before
+	}
+	if !counts() {
 		t.Fatal("it does not count")
 	}
 	if err := g.Freeze(); err != nil {
 		t.Fatal(err)
 	}
-	if frozen := counted(); frozen != counted() {
+	time.Sleep(testutil.Patience(60 * time.Millisecond)) // for what is in the pipe
+	frozen := now()
+	if time.Sleep(testutil.Patience(60 * time.Millisecond)); frozen != now() {
 		t.Error("it counts while frozen")
 	}
 	if err := g.Thaw(); err != nil {
 		t.Fatal(err)
 	}
-	if thawed := counted(); thawed == counted() {
+	if !counts() {
 		t.Error("it does not count after thawing")
 	}
 	if err := errors.Join(g.Freeze(), g.Kill()); err != nil { // what is frozen dies too

@@ -92,7 +92,7 @@ func (o order) child(t *testing.T) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience(time.Minute))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, self)
 	cmd.Env = []string{childEnv + "=" + string(text)}
