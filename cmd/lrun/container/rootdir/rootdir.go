@@ -38,8 +38,8 @@ func Parse(value string, own ...string) (dir string, write bool, err error) {
 		return "", false, fmt.Errorf("--rootfs %q: it is no directory; an archive becomes an image with 'lrun import': %w", value, errdefs.ErrInvalidArgument)
 	}
 	for _, o := range own {
-		if real, err := filepath.EvalSymlinks(o); err == nil {
-			o = real
+		if resolved, err := filepath.EvalSymlinks(o); err == nil {
+			o = resolved
 		}
 		if below(o, dir) || below(dir, o) {
 			return "", false, fmt.Errorf("--rootfs %q: lrun's own %s and this directory lie one in the other; use a copy, or another --root and --state: %w",
