@@ -7,6 +7,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/lrun-dev/lrun/internal/trace"
+	"github.com/lrun-dev/lrun/runtime/apparmor"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/seccomp"
@@ -20,11 +21,12 @@ type Pending struct {
 	store *Store
 	c     Container
 
-	known     chan struct{} // closed when the first four of what follows are set
+	known     chan struct{} // closed when the first five of what follows are set
 	hierarchy *cgroup.Hierarchy
 	host      spec.Host
 	bounding  uint64
 	joined    share.Joined
+	appArmor  string
 
 	grouped chan struct{} // closed when the next three are set
 	group   *cgroup.Group
@@ -34,7 +36,7 @@ type Pending struct {
 	made    chan struct{} // closed when all is set
 	err     error
 	profile *specs.LinuxSeccomp // nil: none
-	filter  []byte
+	filter  launch.Filter
 }
 
 // Begin begins to make what a start of c needs beside its record and its root, and returns at once: the
@@ -50,7 +52,7 @@ func (s *Store) Begin(c Container) *Pending {
 			p.failed = p.make(c)
 		}
 		close(p.grouped)
-		if p.err = p.failed; p.err == nil && !c.Settings.Privileged {
+		if p.err = p.failed; p.err == nil && spec.Filtered(c.Settings) {
 			p.err = p.compile(c)
 		}
 	}()
@@ -66,6 +68,9 @@ func (p *Pending) find(c Container) (err error) {
 		return err
 	}
 	if p.joined, err = share.Open(donors{p.store}, c.ID, c.Settings); err != nil {
+		return err
+	}
+	if p.appArmor, err = apparmor.This().Choose(c.Settings.Security.AppArmor, c.Settings.Privileged); err != nil {
 		return err
 	}
 	p.bounding, err = boundingSet()
@@ -89,14 +94,22 @@ func (p *Pending) compile(c Container) error {
 	if err != nil {
 		return err
 	}
-	if p.profile, err = seccomp.Default(kept); err != nil || p.child == nil {
+	if own := c.Settings.Security.Seccomp; own != "" {
+		p.profile, err = seccomp.Load([]byte(own), kept)
+	} else {
+		p.profile, err = seccomp.Default(kept)
+	}
+	if err != nil || p.child == nil {
+		return err
+	}
+	if p.filter.Flags, err = seccomp.Flags(p.profile); err != nil {
 		return err
 	}
 	program, err := seccomp.Compile(p.profile)
 	if err != nil {
 		return fmt.Errorf("compile the seccomp profile: %w", err)
 	}
-	p.filter = seccomp.Bytes(program)
+	p.filter.Program = seccomp.Bytes(program)
 	trace.Step("filter compiled")
 	return nil
 }
@@ -109,12 +122,14 @@ func (p *Pending) wait() error {
 // begun is what the built-in runtime waits for while it prepares the rest.
 type begun struct{ *Pending }
 
+// Child implements launch.Begun.
 func (b begun) Child() (*launch.Child, *cgroup.Group, error) {
 	<-b.grouped
 	return b.child, b.group, b.failed
 }
 
-func (b begun) Filter() ([]byte, error) {
+// Filter implements launch.Begun.
+func (b begun) Filter() (launch.Filter, error) {
 	err := b.wait()
 	return b.filter, err
 }

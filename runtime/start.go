@@ -104,7 +104,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 	trace.Step("configuration made")
 	request := launch.Request{
 		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID),
-		Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
+		OwnFilter: a.c.Settings.Security.Seccomp != "" && spec.Filtered(a.c.Settings), Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
 	}
 	if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
 		return err
@@ -135,14 +135,17 @@ func (a *Active) configuration(identity spec.Identity, mounts []spec.Mount) (*sp
 	settings.Mounts = append(a.store.fileMounts(a.c), mounts...)
 	facts := spec.Facts{
 		Identity: identity, Bounding: a.bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
-		Devices: spec.DefaultDevices(), Host: a.host, Seccomp: a.profile,
-		Joined: a.joined.Paths, SharedMemory: a.joined.Memory,
+		Devices: spec.DefaultDevices(), Host: a.host,
+		Joined: a.joined.Paths, SharedMemory: a.joined.Memory, AppArmor: a.appArmor,
 	}
 	var err error
 	if settings.Privileged {
 		if facts.Devices, err = spec.HostDevices(); err != nil {
 			return nil, err
 		}
+	}
+	if a.c.Runtime != "" {
+		facts.Seccomp = a.profile // the built-in runtime takes the filter, which may still be being made
 	}
 	if a.c.Runtime != "" && settings.Init {
 		if facts.Init, err = os.Executable(); err != nil {

@@ -43,6 +43,7 @@ var rows = map[string]row{
 	"image/archive/tree":           {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"image/builtin":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},
+	"runtime/apparmor":             {3, nil}, // what AppArmor of this machine can do
 	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup/device"}},
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount"}}, // what launch attaches

@@ -89,12 +89,14 @@ func describe(s stage.Step) string {
 	case stage.OpUser:
 		return fmt.Sprintf("become user %d, group %d", s.Flags, s.Attr)
 	default:
-		return fmt.Sprintf("%s inside the container", opName(s.Op))
+		return fmt.Sprintf("%s inside the container", opName(s))
 	}
 }
 
-func opName(op stage.Op) string {
-	switch op {
+func opName(s stage.Step) string {
+	switch s.Op {
+	case stage.OpAttribute:
+		return fmt.Sprintf("take the AppArmor profile %q", s.Path)
 	case stage.OpUnshare:
 		return "make the cgroup namespace"
 	case stage.OpPivot:
@@ -110,7 +112,7 @@ func opName(op stage.Op) string {
 	case stage.OpDeathSignal:
 		return "bind the container's life to lrun's"
 	default:
-		return fmt.Sprintf("do step %d", op)
+		return fmt.Sprintf("do step %d", s.Op)
 	}
 }
 

@@ -29,6 +29,8 @@ type Request struct {
 	// AttachAt is a directory of the host at which the child attaches Root in its own mount namespace,
 	// where only the child sees it.
 	AttachAt string
+	// OwnFilter says that the filter is the user's own, which may refuse what a start needs: it is loaded last.
+	OwnFilter bool
 	// Init runs the program as the child of a small init that reaps orphans and forwards signals.
 	Init bool
 	// Interactive gives the process an open standard input; otherwise it reads end of file.
@@ -46,8 +48,14 @@ type Begun interface {
 	// Child returns what becomes the container's first process, and the container's cgroup, where nil leaves the
 	// process where lrun is.
 	Child() (*Child, *cgroup.Group, error)
-	// Filter returns the compiled seccomp program; empty means none.
-	Filter() ([]byte, error)
+	// Filter returns the compiled seccomp program.
+	Filter() (Filter, error)
+}
+
+// Filter is a seccomp program and the flags of seccomp(2) that it is loaded with. The zero value is none.
+type Filter struct {
+	Program []byte
+	Flags   uint32
 }
 
 // Start executes the program of r.Spec in the child of b, which it takes over. It returns once the program runs. When

@@ -69,7 +69,7 @@ type ready struct {
 }
 
 func (b ready) Child() (*launch.Child, *cgroup.Group, error) { return b.child, b.group, nil }
-func (b ready) Filter() ([]byte, error)                      { return b.filter, nil }
+func (b ready) Filter() (launch.Filter, error)               { return launch.Filter{Program: b.filter}, nil }
 
 // start starts r in group and under filter, both of which may be nil.
 func start(r launch.Request, group *cgroup.Group, filter []byte) (*launch.Process, error) {

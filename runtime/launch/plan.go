@@ -83,6 +83,7 @@ func (p *planner) settle() error {
 
 func (p *planner) plan() error {
 	p.later(p.join)
+	p.appArmor()
 	p.cgroupNamespace()
 	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.request.AttachAt})
 	if err := p.mounts(); err != nil {
@@ -183,7 +184,8 @@ func (p *planner) limits() error {
 // and come late, because they hold for the stage too.
 func (p *planner) credentials() error {
 	process := p.request.Spec.Process
-	if !process.NoNewPrivileges {
+	late := process.NoNewPrivileges || p.request.OwnFilter
+	if !late {
 		p.later(p.seccomp)
 	}
 	var caps specs.LinuxCapabilities
@@ -200,22 +202,54 @@ func (p *planner) credentials() error {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
 	}
 	p.do(stage.Step{Op: stage.OpUser, Flags: uint64(process.User.UID), Attr: uint64(process.User.GID), Blob: groups})
-	p.do(stage.Step{Op: stage.OpCapabilities, Blob: stage.Numbers(
-		spec.Mask(caps.Effective), spec.Mask(caps.Permitted), spec.Mask(caps.Inheritable), spec.Mask(caps.Ambient))})
+	if process.NoNewPrivileges || !late {
+		p.capabilities(caps)
+	} else { // what loading the filter needs comes off after it
+		p.capabilities(withAdmin(caps))
+	}
 	if process.NoNewPrivileges {
 		p.do(stage.Step{Op: stage.OpNoNewPrivileges})
-		p.later(p.seccomp)
 	}
 	if p.request.DieWithParent {
 		p.do(stage.Step{Op: stage.OpDeathSignal, Flags: uint64(unix.SIGKILL)})
 	}
+	if late {
+		p.do(stage.Step{Op: stage.OpSeal})
+		p.later(p.seccomp)
+	}
+	if late && !process.NoNewPrivileges {
+		p.capabilities(caps)
+	}
 	return nil
+}
+
+func (p *planner) capabilities(caps specs.LinuxCapabilities) {
+	p.do(stage.Step{Op: stage.OpCapabilities, Blob: stage.Numbers(
+		spec.Mask(caps.Effective), spec.Mask(caps.Permitted), spec.Mask(caps.Inheritable), spec.Mask(caps.Ambient))})
+}
+
+func withAdmin(caps specs.LinuxCapabilities) specs.LinuxCapabilities {
+	caps.Effective = append([]string{"CAP_SYS_ADMIN"}, caps.Effective...)
+	caps.Permitted = append([]string{"CAP_SYS_ADMIN"}, caps.Permitted...)
+	return caps
+}
+
+// appArmor makes the program start with its profile. It is the host's procfs that is written to, before it is hidden.
+func (p *planner) appArmor() {
+	profile := p.request.Spec.Process.ApparmorProfile
+	if profile == "" {
+		return
+	}
+	p.do(stage.Step{
+		Op: stage.OpAttribute, Path: profile, Blob: []byte("exec " + profile),
+		Data: []string{"/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec"},
+	})
 }
 
 func (p *planner) seccomp() error {
 	filter, err := p.begun.Filter()
-	if len(filter) > 0 {
-		p.do(stage.Step{Op: stage.OpSeccomp, Blob: filter})
+	if len(filter.Program) > 0 {
+		p.do(stage.Step{Op: stage.OpSeccomp, Blob: filter.Program, Flags: uint64(filter.Flags)})
 	}
 	return err
 }

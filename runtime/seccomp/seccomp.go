@@ -33,7 +33,8 @@ func Default(caps []string) (*specs.LinuxSeccomp, error) {
 }
 
 // Flags returns the flags of p for seccomp(2). A profile that names none gets SECCOMP_FILTER_FLAG_SPEC_ALLOW, as from
-// runc; an empty list that is not nil gets no flag. A flag that needs a listener is errdefs.ErrNotImplemented.
+// runc; an empty list that is not nil gets no flag. SECCOMP_FILTER_FLAG_TSYNC has no effect: the thread that loads the
+// filter is the only one of the program that it executes. A flag that needs a listener is errdefs.ErrNotImplemented.
 func Flags(p *specs.LinuxSeccomp) (uint32, error) {
 	if p.Flags == nil {
 		return unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, nil
@@ -45,6 +46,7 @@ func Flags(p *specs.LinuxSeccomp) (uint32, error) {
 			flags |= unix.SECCOMP_FILTER_FLAG_LOG
 		case specs.LinuxSeccompFlagSpecAllow:
 			flags |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
+		case "SECCOMP_FILTER_FLAG_TSYNC":
 		case specs.LinuxSeccompFlagWaitKillableRecv:
 			return 0, fmt.Errorf("seccomp flag %q needs a listener: %w", f, errdefs.ErrNotImplemented)
 		default:

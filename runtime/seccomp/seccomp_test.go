@@ -91,7 +91,8 @@ func TestFlags(t *testing.T) {
 			unix.SECCOMP_FILTER_FLAG_LOG | unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, nil,
 		},
 		"listener": {[]specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}, 0, errdefs.ErrNotImplemented},
-		"unknown":  {[]specs.LinuxSeccompFlag{"SECCOMP_FILTER_FLAG_TSYNC"}, 0, errdefs.ErrInvalidArgument},
+		"tsync":    {[]specs.LinuxSeccompFlag{"SECCOMP_FILTER_FLAG_TSYNC", specs.LinuxSeccompFlagLog}, unix.SECCOMP_FILTER_FLAG_LOG, nil},
+		"unknown":  {[]specs.LinuxSeccompFlag{"SECCOMP_FILTER_FLAG_NEW_LISTENER"}, 0, errdefs.ErrInvalidArgument},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Flags(&specs.LinuxSeccomp{Flags: c.flags})

@@ -35,6 +35,8 @@ type Settings struct {
 	// HostNetwork shares the host's network namespace.
 	HostNetwork bool    `json:"hostNetwork,omitempty"`
 	Sharing     Sharing `json:"sharing,omitzero"`
+	// Security changes the confinement of the container's programs.
+	Security Security `json:"security,omitzero"`
 	// Names are those that the container finds beside its own.
 	Names Names `json:"names,omitzero"`
 	// ShmSize is that of /dev/shm in bytes; 0: Docker's 64 MiB.
@@ -64,6 +66,7 @@ type Facts struct {
 	Devices      []specs.LinuxDevice
 	Host         Host // of FindHost
 	Seccomp      *specs.LinuxSeccomp
+	AppArmor     string // the profile that the program starts with; empty: it is not changed
 }
 
 // InitPath is where the init program of --init appears in a container run by an external runtime.
@@ -99,11 +102,7 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 	if s.Sharing.UTS == ModeHost {
 		c.Hostname = "" // it is the host's, and not to be set
 	}
-	if !s.Privileged {
-		c.Linux.MaskedPaths = maskedPaths()
-		c.Linux.ReadonlyPaths = readonlyPaths()
-		c.Linux.Seccomp = f.Seccomp
-	}
+	confine(c, s, f)
 	return c, nil
 }
 

@@ -52,12 +52,12 @@ func setLimit(s *Step) syscall.Errno {
 }
 
 // loadSeccomp needs CAP_SYS_ADMIN or no_new_privs: it runs before capabilities are dropped.
-func loadSeccomp(filter []byte) syscall.Errno {
+func loadSeccomp(filter []byte, flags uintptr) syscall.Errno {
 	program := struct {
 		length  uint16
 		filters *byte
 	}{uint16(len(filter) / 8), &filter[0]}
-	return prctl2(prSetSeccomp, seccompModeFilter, uintptr(unsafe.Pointer(&program)))
+	return errno3(sysSeccomp, seccompSetModeFilter, flags, uintptr(unsafe.Pointer(&program)))
 }
 
 // dropBounding stops at the first number that the kernel does not know.
@@ -157,8 +157,8 @@ func (c *child) dieWithParent(signal uint64) syscall.Errno {
 	return errno
 }
 
-// exec executes the container's program. Nothing but the three standard streams reaches it.
-func (c *child) exec(s *Step) syscall.Errno {
+// seal lets nothing but the three standard streams reach the program.
+func (c *child) seal() syscall.Errno {
 	if errno := errno3(sysCloseRange, 3, ^uintptr(0)>>1&0x7fffffff, 4); errno != 0 { // CLOSE_RANGE_CLOEXEC
 		return errno
 	}
@@ -167,6 +167,17 @@ func (c *child) exec(s *Step) syscall.Errno {
 	for _, signal := range [...]uintptr{uintptr(syscall.SIGHUP), uintptr(syscall.SIGINT)} {
 		var def [4]uint64 // struct sigaction: SIG_DFL, no flags, no mask
 		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&def)), 0, 8, 0, 0)
+	}
+	c.sealed = true
+	return 0
+}
+
+// exec executes the container's program.
+func (c *child) exec(s *Step) syscall.Errno {
+	if !c.sealed {
+		if errno := c.seal(); errno != 0 {
+			return errno
+		}
 	}
 	_, _ = syscall.Write(c.socket, []byte{executing})
 	argv, envp := pointers(s.Data), pointers(s.Env)

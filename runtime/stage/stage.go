@@ -71,6 +71,7 @@ type child struct {
 	fds    []int
 	root   int    // the container's root, once it is attached
 	detail string // what the failing step was working on, when its own Path does not say it
+	sealed bool   // OpSeal is done
 	retry  string // a working directory that only the container's user may enter
 }
 
@@ -94,6 +95,8 @@ func (c *child) execute(s *Step) syscall.Errno {
 		return errnoOf(syscall.Setdomainname([]byte(s.Path)))
 	case OpLoopback:
 		return loopbackUp()
+	case OpAttribute:
+		return c.attribute(s)
 	case OpRoot:
 		return c.attachRoot(s)
 	case OpAttach, OpFilesystem, OpInside, OpMask, OpReadOnly, OpReadOnlyRoot, OpMkdir, OpPivot:
@@ -135,7 +138,7 @@ func (c *child) processStep(s *Step) syscall.Errno {
 	case OpLimit:
 		return setLimit(s)
 	case OpSeccomp:
-		return loadSeccomp(s.Blob)
+		return loadSeccomp(s.Blob, uintptr(s.Flags))
 	case OpNoNewPrivileges:
 		return prctl(prSetNoNewPrivs, 1)
 	case OpBounding:
@@ -150,6 +153,8 @@ func (c *child) processStep(s *Step) syscall.Errno {
 		return c.dieWithParent(s.Flags)
 	case OpExec:
 		return c.exec(s)
+	case OpSeal:
+		return c.seal()
 	default:
 		return syscall.ENOSYS
 	}

@@ -43,7 +43,7 @@ const (
 	OpStdio
 	// OpLimit sets the resource limit Flags to the soft and hard values in Blob (two uint64).
 	OpLimit
-	// OpSeccomp loads the filter in Blob, an array of struct sock_filter.
+	// OpSeccomp loads the filter in Blob, an array of struct sock_filter, with the flags of seccomp(2) in Flags.
 	OpSeccomp
 	// OpNoNewPrivileges sets no_new_privs.
 	OpNoNewPrivileges
@@ -60,6 +60,11 @@ const (
 	// OpExec executes the first of the files in Blob (strings) that can be executed, or the
 	// descriptor, with the arguments Data and the environment Env.
 	OpExec
+	// OpAttribute writes Blob to the first of the host's files Data, all of procfs, that is there.
+	OpAttribute
+	// OpSeal closes at exec what the program must not get, and resets its signals, so that OpExec after a filter of the
+	// user's own needs nothing but execve.
+	OpSeal
 )
 
 // Flags of OpAttach, OpFilesystem and OpInside.

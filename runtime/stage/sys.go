@@ -36,15 +36,16 @@ const (
 
 	keyctlJoinSession = 1
 
-	prSetPdeathsig    = 1
-	prSetKeepCaps     = 8
-	prSetSeccomp      = 22
-	prCapbsetDrop     = 24
-	prSetNoNewPrivs   = 38
-	prCapAmbient      = 47
-	ambientRaise      = 2
-	ambientClear      = 4
-	seccompModeFilter = 2
+	prSetPdeathsig  = 1
+	prSetKeepCaps   = 8
+	prCapbsetDrop   = 24
+	prSetNoNewPrivs = 38
+	prCapAmbient    = 47
+	ambientRaise    = 2
+	ambientClear    = 4
+
+	seccompSetModeFilter = 1
+	procMagic            = 0x9fa0
 )
 
 func errnoOf(err error) syscall.Errno {

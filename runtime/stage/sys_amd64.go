@@ -1,3 +1,6 @@
 package stage
 
-const sysExecveat = 322
+const (
+	sysExecveat = 322
+	sysSeccomp  = 317
+)

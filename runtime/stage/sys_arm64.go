@@ -1,3 +1,6 @@
 package stage
 
-const sysExecveat = 281
+const (
+	sysExecveat = 281
+	sysSeccomp  = 277
+)

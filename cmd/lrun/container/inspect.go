@@ -94,6 +94,7 @@ type hostConfig struct {
 	AutoRemove  bool
 	NetworkMode string
 	hostconfig.Sharing
+	hostconfig.Security
 	Privileged     bool
 	ReadonlyRootfs bool
 	CapAdd         []string
@@ -160,7 +161,7 @@ func hostConfigOf(c runtime.Container) hostConfig {
 	}
 	return hostConfig{
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
-		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations, Sharing: hostconfig.SharingOf(s),
+		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations, Sharing: hostconfig.SharingOf(s), Security: hostconfig.SecurityOf(s),
 		Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s), Tuning: hostconfig.TuningOf(s),
 		Mounts: hostconfig.MountsOf(s.Mounts),
 	}

@@ -36,11 +36,13 @@ type Options struct {
 	resources  resourceFlags
 	tuning     tuningFlags
 	namespaces namespaceOptions
+	security   securityFlags
 }
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags(), o.namespaces.flags(), o.mounts.Flags())
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags(), o.namespaces.flags(),
+		o.security.flags(), o.mounts.Flags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {

@@ -8,7 +8,6 @@ func Refused() map[string]string {
 		realTime   = "real-time scheduling is not shared out; give weights with --cpu-shares, or time with --cpu-quota"
 		mapping    = "every container has the host's user namespace"
 		devices    = "only the default devices, or with --privileged all of the host's"
-		security   = "the default profile is always on, unless --privileged takes it away"
 		health     = "health checks are not run"
 		windows    = "it is for Windows"
 		noPull     = "there are no registries yet; use 'skopeo copy docker://IMAGE oci-archive:FILE' and 'lrun load -i FILE'"
@@ -27,8 +26,7 @@ func Refused() map[string]string {
 		"userns":        mapping, "isolation": windows,
 		"link":   "containers cannot reach each other yet; let both share the host's network with --network host, and name the other with --add-host",
 		"device": devices, "device-cgroup-rule": devices, "gpus": "devices of graphics cards are not found by themselves; use --privileged, and bind the driver's files with -v",
-		"security-opt": security,
-		"health-cmd":   health, "health-interval": health, "health-retries": health, "health-start-interval": health,
+		"health-cmd": health, "health-interval": health, "health-retries": health, "health-start-interval": health,
 		"health-start-period": health, "health-timeout": health, "no-healthcheck": health,
 		"volume-driver": "volumes are directories of this machine; mount what is elsewhere on the host, and use -v DIR:DST",
 		"storage-opt":   "the size of a container is not limited yet",

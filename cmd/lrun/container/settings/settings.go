@@ -40,6 +40,9 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 	if err := o.tuning.tune(&c.Settings); err != nil {
 		return c, err
 	}
+	if err := o.security.security(&c.Settings); err != nil {
+		return c, err
+	}
 	if c.Settings.Names, err = o.names.names(c.Settings.HostNetwork); err == nil {
 		err = checkNames(c.Settings)
 	}
