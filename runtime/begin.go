@@ -8,6 +8,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/apparmor"
+	"github.com/lrun-dev/lrun/runtime/capability"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/seccomp"
@@ -73,7 +74,7 @@ func (p *Pending) find(c Container) (err error) {
 	if p.appArmor, err = apparmor.This().Choose(c.Settings.Security.AppArmor, c.Settings.Privileged); err != nil {
 		return err
 	}
-	p.bounding, err = boundingSet()
+	p.bounding, err = capability.Bounding()
 	return err
 }
 

@@ -44,11 +44,13 @@ var rows = map[string]row{
 	"image/builtin":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},
 	"runtime/apparmor":             {3, nil}, // what AppArmor of this machine can do
+	"runtime/capability":           {3, nil},
 	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup/device"}},
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount"}}, // what launch attaches
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
 	"runtime/launch/console":       {3, nil}, // the terminal of an external runtime
+	"runtime/namespace":            {3, nil}, // what the thread does that makes the first process
 	"runtime/reaper":               {3, nil},
 	"runtime/seccomp":              {3, []string{"internal/*", "mount", "network"}},
 	"runtime/seccomp/internal/gen": {3, nil},                                             // go generate

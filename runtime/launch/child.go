@@ -12,6 +12,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/namespace"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
@@ -77,7 +78,7 @@ func (c *Child) Abandon() error {
 // spawn returns also what the child executes, for the caller to close.
 func spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) (p *Process, socket, exe *os.File, err error) {
 	attr := &syscall.SysProcAttr{}
-	if attr.Cloneflags, err = cloneFlags(namespaces); err != nil {
+	if attr.Cloneflags, err = namespace.Enter(namespaces); err != nil {
 		return nil, nil, nil, err
 	}
 	if group != nil {
@@ -129,44 +130,4 @@ func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, e
 		return nil, fmt.Errorf("start the container's first process: %w", err)
 	}
 	return newProcess(pid, pidfd), nil
-}
-
-// cloneFlags are the namespaces to make, once those that are given by path have been joined. Of the cgroup namespace the
-// child sees to itself: its root is the group that a process is in when it is made.
-func cloneFlags(namespaces []specs.LinuxNamespace) (uintptr, error) {
-	var flags uintptr
-	for _, ns := range namespaces {
-		flag, ok := map[specs.LinuxNamespaceType]uintptr{
-			specs.MountNamespace: unix.CLONE_NEWNS, specs.PIDNamespace: unix.CLONE_NEWPID, specs.IPCNamespace: unix.CLONE_NEWIPC,
-			specs.UTSNamespace: unix.CLONE_NEWUTS, specs.NetworkNamespace: unix.CLONE_NEWNET, specs.CgroupNamespace: 0,
-		}[ns.Type]
-		switch {
-		case !ok:
-			return 0, unsupported("a new %s namespace", ns.Type)
-		case ns.Path == "":
-			flags |= flag
-		default:
-			if err := join(ns, int(flag)); err != nil {
-				return 0, err
-			}
-		}
-	}
-	return flags, nil
-}
-
-// join moves the calling thread into a namespace, and with that the child that it will make: of a pid namespace only
-// children become members. The thread must be locked and end locked.
-func join(ns specs.LinuxNamespace, flag int) error {
-	if flag == 0 || flag == unix.CLONE_NEWNS {
-		return unsupported("joining the %s namespace %s", ns.Type, ns.Path)
-	}
-	fd, err := unix.Open(ns.Path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open the %s namespace %s: %w", ns.Type, ns.Path, err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Setns(fd, flag); err != nil {
-		return fmt.Errorf("join the %s namespace %s: %w", ns.Type, ns.Path, err)
-	}
-	return nil
 }

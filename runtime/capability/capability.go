@@ -1,4 +1,5 @@
-package runtime
+// Package capability asks which capabilities lrun has to give.
+package capability
 
 import (
 	"errors"
@@ -7,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// boundingSet asks which capabilities this process may pass on: of its bounding set those that it has
+// Bounding asks which capabilities this process may pass on: of its bounding set those that it has
 // itself.
-func boundingSet() (uint64, error) {
+func Bounding() (uint64, error) {
 	var data [2]unix.CapUserData
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	if err := unix.Capget(&header, &data[0]); err != nil {
