@@ -66,6 +66,10 @@ func explanations() []explanation {
 			`descriptor [012]: (/dev/pts/0 .*) flags 0x80002 ≠ (/dev/pts/0 .*) flags 0x8002`, "-t ",
 		},
 		{
+			"mounts that follow the host", "runc has the container's root follow the host where one of its mounts does; the built-in one is private",
+			`mount /: .* \[\] .* ≠ .* \[master\] .*`, ":rslave",
+		},
+		{
 			"the caller's umask", "with runc it bears on the places that are made for mounts",
 			`(?:file|entries of) /[\w/]+: .* ≠ (?:40700 .*|EACCES|nothing)|(?:open|write|access|mkdir|rmdir|mknod|process) /[\w/. -]+: .* ≠ EACCES`, "^umask 077",
 		},

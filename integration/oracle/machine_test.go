@@ -41,6 +41,9 @@ func newMachine(t *testing.T) *machine {
 			t.Error(err)
 		}
 	})
+	if err := unix.Mount("", dir, "", unix.MS_SHARED, ""); err != nil { // some containers share their mounts with it
+		t.Fatal(err)
+	}
 	m := &machine{
 		dir: filepath.Join(dir, "host"), lrun: cmp.Or(os.Getenv("LRUN_BINARY"), filepath.Join(dir, "lrun")),
 		namespaces: map[string]string{}, replacements: replacements(),

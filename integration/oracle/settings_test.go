@@ -38,6 +38,10 @@ func dimensions() []dimension {
 			"-v DIR/mounted:/bind", "-v DIR/mounted:/bind:ro", "-v DIR/a:/new/deep/place", "-v DIR/a/file:/other/file", "-v DIR/b:/link/x", "-v /vol",
 			"-v /srv", "-v DIR/a:/bind:rw -v DIR/a/file:/bind/other:ro", "-v DIR/a/file:/etc/hosts",
 		}},
+		{"other mounts", 3, []string{
+			"", "--mount type=bind,src=DIR/a,dst=/m", "--mount type=bind,src=DIR/mounted,dst=/m,readonly", "--mount type=tmpfs,dst=/m,tmpfs-size=1m,tmpfs-mode=1770",
+			"--mount type=volume,dst=/srv", "-v DIR/mounted:/m:rshared", "-v DIR/a:/m:rslave,ro", "--mount type=bind,src=DIR/a/file,dst=/m/file,ro",
+		}},
 		{"init", 3, []string{"", "--init"}},
 		{"terminal", 3, []string{"", "-t", "-i"}},
 		{"workdir", 3, []string{"", "-w /srv", "-w /made/for/it", "-w /link", "-w /proc/self", "-w /home/user", "-w /dev/shm", "-w /bind"}},

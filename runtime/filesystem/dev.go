@@ -35,6 +35,10 @@ func FillDev(dev *os.File, devices []specs.LinuxDevice) error {
 			return fmt.Errorf("make directory /dev/%s: %w", dir, err)
 		}
 	}
+	// A tmpfs of the user's there takes this mode over.
+	if err := unix.Fchmodat(fd, "shm", 0o1777, 0); err != nil {
+		return fmt.Errorf("make directory /dev/shm for everybody: %w", err)
+	}
 	return nil
 }
 

@@ -83,6 +83,7 @@ func TestFillDev(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]unix.Stat_t{
+		"shm":          {Mode: unix.S_IFDIR | 0o1777},
 		"deep":         {Mode: unix.S_IFDIR | 0o755},
 		"null":         {Mode: unix.S_IFCHR | 0o666, Rdev: unix.Mkdev(1, 3)},
 		"deep/er/disk": {Mode: unix.S_IFBLK | 0o640, Rdev: unix.Mkdev(7, 1), Uid: 7, Gid: 8},

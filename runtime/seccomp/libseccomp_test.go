@@ -99,7 +99,7 @@ func compared(t *testing.T) map[string]*specs.LinuxSeccomp {
 	t.Helper()
 	all := map[string]*specs.LinuxSeccomp{"denying": denying(), "rare": rare(t), "operators": operators()}
 	sets := map[string][]string{"none": nil, "all": {"CAP_SYS_ADMIN"}}
-	for _, c := range strings.Fields(`CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_CHROOT CAP_SYS_MODULE CAP_SYS_NICE CAP_SYS_PACCT CAP_SYS_PTRACE
+	for c := range strings.FieldsSeq(`CAP_SYS_ADMIN CAP_SYS_BOOT CAP_SYS_CHROOT CAP_SYS_MODULE CAP_SYS_NICE CAP_SYS_PACCT CAP_SYS_PTRACE
 		CAP_SYS_RAWIO CAP_SYS_TIME CAP_SYS_TTY_CONFIG CAP_SYSLOG CAP_BPF CAP_PERFMON CAP_DAC_READ_SEARCH CAP_CHOWN`) {
 		sets[c] = []string{c}
 		sets["all"] = append(sets["all"], c)
