@@ -48,7 +48,7 @@ func TestRunc(t *testing.T) {
 }
 
 // runScripts runs scripts in which run and create use an external runtime, or the built-in one for "".
-// The condition runtime:NAME holds for the external one.
+// The condition runtime:NAME holds for the external one, apparmor where the kernel has AppArmor.
 func runScripts(t *testing.T, scripts []string, external string) {
 	driver := cmp.Or(os.Getenv(driverEnv), "overlayfs")
 	work := os.Getenv(workEnv)
@@ -86,6 +86,10 @@ func runScripts(t *testing.T, scripts []string, external string) {
 			}
 			if name, ok := strings.CutPrefix(cond, "runtime:"); ok {
 				return name == external, nil
+			}
+			if cond == "apparmor" {
+				enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+				return string(enabled) == "Y\n" && err == nil, nil // there is no such file without it
 			}
 			if path, ok := strings.CutPrefix(cond, "exists:"); ok {
 				_, err := os.Stat(path)
