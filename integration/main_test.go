@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		"listing": listingMain,
 		"worst":   worstMain,
 		"killat":  killatMain,
+		"powers":  powersMain,
 	})
 }
 

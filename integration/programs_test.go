@@ -23,6 +23,21 @@ func listingMain() {
 	}
 }
 
+// powersMain is powers: it prints who it is and what it may do after its execution.
+func powersMain() {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "powers:", err)
+		os.Exit(1)
+	}
+	fmt.Printf("uid %d euid %d egid %d\n", os.Getuid(), os.Geteuid(), os.Getegid())
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "CapEff") {
+			fmt.Print(line)
+		}
+	}
+}
+
 func list(path string, d fs.DirEntry, err error) error {
 	if err != nil {
 		return err

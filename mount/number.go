@@ -45,6 +45,11 @@ func (m Mount) openInThread(attr uint64, options []Option) (*os.File, error) {
 	if err := unix.Unshare(flags); err != nil {
 		return nil, m.fail("unshare", flags, err)
 	}
+	return m.openAtScratch(attr, options)
+}
+
+// openAtScratch makes the mount in the thread's own mount namespace and clones it out of there.
+func (m Mount) openAtScratch(attr uint64, options []Option) (*os.File, error) {
 	// Only after the unshare: since Linux 5.14 a layer must be of the caller's own mount namespace.
 	data, fds, err := m.numbers(options)
 	defer func() {

@@ -7,6 +7,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/lrun-dev/lrun/internal/trace"
+	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/apparmor"
 	"github.com/lrun-dev/lrun/runtime/capability"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
@@ -38,6 +39,8 @@ type Pending struct {
 	err     error
 	profile *specs.LinuxSeccomp // nil: none
 	filter  launch.Filter
+
+	owners *mount.Owners // what Owners has opened
 }
 
 // Begin begins to make what a start of c needs beside its record and its root, and returns at once: the
@@ -82,7 +85,7 @@ func (p *Pending) find(c Container) (err error) {
 func (p *Pending) make(c Container) (err error) {
 	p.group, err = p.hierarchy.CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), func(g *cgroup.Group) {
 		if c.Runtime == "" {
-			p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy), p.joined.Paths), g)
+			p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy), p.joined.Paths), c.Settings.UserNS, g)
 		}
 	})
 	trace.Step("cgroup made")
@@ -142,7 +145,7 @@ func (p *Pending) Abandon() error {
 	if p.child != nil {
 		err = p.child.Abandon()
 	}
-	return errors.Join(err, p.joined.Close(), p.store.abandonMemory(p.c), p.removeGroup())
+	return errors.Join(err, p.closeOwners(), p.joined.Close(), p.store.abandonMemory(p.c), p.removeGroup())
 }
 
 func (p *Pending) removeGroup() error {

@@ -118,7 +118,7 @@ func (s *Store) deleteRecord(ctx context.Context, c Container, release func(cont
 	if err := release(ctx, c.ID); err != nil {
 		return fmt.Errorf("release the root of container %s: %w", short(c.ID), err)
 	}
-	return nil
+	return s.dropIDs(c)
 }
 
 func (s *Store) dropRecord(id string) error {

@@ -102,9 +102,15 @@ func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 		return err
 	}
 	trace.Step("configuration made")
+	owners, err := a.Owners()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.closeOwners()) }()
 	request := launch.Request{
 		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID),
 		OwnFilter: a.c.Settings.Security.Seccomp != "" && spec.Filtered(a.c.Settings), Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
+		UserNS: a.c.Settings.UserNS, Owners: owners,
 	}
 	if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
 		return err

@@ -42,9 +42,10 @@ func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context
 	for _, id := range ids {
 		errs = append(errs, s.recoverUnwatched(ctx, id, release))
 		if c, err := s.Get(id); err == nil {
-			errs = append(errs, ignore(s.takeName(c.Name, id), errdefs.ErrAlreadyExists))
+			errs = append(errs, ignore(s.takeName(c.Name, id), errdefs.ErrAlreadyExists), s.retakeIDs(c))
 		}
 	}
+	errs = append(errs, s.dropLostIDs())
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}

@@ -1,21 +1,25 @@
 package filesystem
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
 // FillDev makes what every container's /dev has (runtime-spec, "Default Devices") in a tmpfs that no
 // container sees yet, so no name in it
 // can be a trap.
-func FillDev(dev *os.File, devices []specs.LinuxDevice) error {
+func FillDev(dev *os.File, devices []specs.LinuxDevice, ids spec.UserNamespace) error {
 	fd := int(dev.Fd())
+	uid, gid := ids.Root()
 	for _, d := range devices {
-		if err := makeDevice(fd, d); err != nil {
+		if err := makeDevice(fd, d, ids); err != nil {
 			return fmt.Errorf("make device %s: %w", d.Path, err)
 		}
 	}
@@ -29,10 +33,16 @@ func FillDev(dev *os.File, devices []specs.LinuxDevice) error {
 		if err := unix.Symlinkat(link[0], fd, link[1]); err != nil {
 			return fmt.Errorf("make link /dev/%s: %w", link[1], err)
 		}
+		if err := own(fd, link[1], uid, gid); err != nil {
+			return err
+		}
 	}
 	for _, dir := range [...]string{"pts", "shm", "mqueue"} {
 		if err := unix.Mkdirat(fd, dir, 0o755); err != nil {
 			return fmt.Errorf("make directory /dev/%s: %w", dir, err)
+		}
+		if err := own(fd, dir, uid, gid); err != nil {
+			return err
 		}
 	}
 	// A tmpfs of the user's there takes this mode over.
@@ -42,9 +52,20 @@ func FillDev(dev *os.File, devices []specs.LinuxDevice) error {
 	return nil
 }
 
-func makeDevice(dev int, d specs.LinuxDevice) error {
+// own gives what root has just made to whom the container's root is, if that is somebody else.
+func own(dir int, name string, uid, gid int) error {
+	if uid == 0 && gid == 0 {
+		return nil
+	}
+	if err := unix.Fchownat(dir, name, uid, gid, unix.AT_SYMLINK_NOFOLLOW|unix.AT_EMPTY_PATH); err != nil {
+		return fmt.Errorf("give %q to user %d, group %d: %w", name, uid, gid, err)
+	}
+	return nil
+}
+
+func makeDevice(dev int, d specs.LinuxDevice, ids spec.UserNamespace) error {
 	name := strings.TrimPrefix(d.Path, "/dev/")
-	if err := makeParents(dev, name); err != nil {
+	if err := makeParents(dev, name, ids); err != nil {
 		return err
 	}
 	kind := uint32(unix.S_IFCHR)
@@ -59,24 +80,40 @@ func makeDevice(dev int, d specs.LinuxDevice) error {
 	if err := unix.Mknodat(dev, name, kind|mode, int(number)); err != nil {
 		return err
 	}
-	if d.UID != nil && d.GID != nil {
-		if err := unix.Fchownat(dev, name, int(*d.UID), int(*d.GID), unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return err
-		}
+	uid, gid := owner(d, ids)
+	if err := own(dev, name, uid, gid); err != nil {
+		return err
 	}
 	return unix.Fchmodat(dev, name, mode, 0) // whatever lrun's umask is
 }
 
-func makeParents(dev int, name string) error {
+// owner returns the host's ids of a device's owner. One whom the container does not know is not known to it afterwards.
+func owner(d specs.LinuxDevice, ids spec.UserNamespace) (uid, gid int) {
+	uid, gid = ids.Root()
+	if d.UID != nil {
+		if id, ok := ids.HostUID(*d.UID); ok {
+			uid = int(id)
+		}
+	}
+	if d.GID != nil {
+		if id, ok := ids.HostGID(*d.GID); ok {
+			gid = int(id)
+		}
+	}
+	return uid, gid
+}
+
+func makeParents(dev int, name string, ids spec.UserNamespace) error {
+	uid, gid := ids.Root()
 	for i := range len(name) {
 		if name[i] != '/' {
 			continue
 		}
 		err := unix.Mkdirat(dev, name[:i], 0o755)
 		if err == nil {
-			err = unix.Fchmodat(dev, name[:i], 0o755, 0) // whatever lrun's umask is
+			err = errors.Join(unix.Fchmodat(dev, name[:i], 0o755, 0), own(dev, name[:i], uid, gid)) // whatever lrun's umask is
 		}
-		if err != nil && err != unix.EEXIST {
+		if err != nil && !errors.Is(err, unix.EEXIST) {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime/filesystem"
+	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
 func TestSplit(t *testing.T) {
@@ -79,7 +80,7 @@ func TestFillDev(t *testing.T) {
 	}
 	old := unix.Umask(0o077)
 	defer unix.Umask(old)
-	if err := filesystem.FillDev(fs, devices); err != nil {
+	if err := filesystem.FillDev(fs, devices, spec.UserNamespace{}); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]unix.Stat_t{

@@ -35,7 +35,7 @@ func (p *planner) cgroupView(m specs.Mount) error {
 }
 
 func (p *planner) cgroupViewV1(destination string, attr uint64, hierarchies []cgroup.Mount) error {
-	dir, err := filesystem.Open("tmpfs", []string{"mode=755", "source=tmpfs"}, attr&^unix.MOUNT_ATTR_RDONLY)
+	dir, err := filesystem.OpenFor(p.request.UserNS, "tmpfs", []string{"mode=755", "source=tmpfs"}, attr&^unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
 		return err
 	}

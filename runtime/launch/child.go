@@ -12,7 +12,10 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch/self"
+	"github.com/lrun-dev/lrun/runtime/launch/userns"
 	"github.com/lrun-dev/lrun/runtime/namespace"
+	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
@@ -26,15 +29,15 @@ type Child struct {
 	socket  *os.File
 }
 
-// Spawn begins to start a child in new namespaces and, where v2 is mounted, in group, and returns at
+// Spawn begins to start a child in new namespaces, a user namespace with ids among them, and, where v2 is mounted, in group, and returns at
 // once, so that the caller can prepare what the child will need meanwhile: making namespaces and
 // starting an executable take as long as all else. The child ends up in Start or must be abandoned.
-func Spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) *Child {
+func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgroup.Group) *Child {
 	c := &Child{spawned: make(chan error, 1)}
 	go func() {
 		// A container may ask to die with the thread that made it, so this one stays until it has ended.
 		runtime.LockOSThread()
-		process, socket, exe, err := spawn(namespaces, group)
+		process, socket, exe, err := spawn(namespaces, ids, group)
 		c.process, c.socket = process, socket
 		c.spawned <- err
 		if exe != nil {
@@ -76,8 +79,9 @@ func (c *Child) Abandon() error {
 }
 
 // spawn returns also what the child executes, for the caller to close.
-func spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) (p *Process, socket, exe *os.File, err error) {
+func spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgroup.Group) (p *Process, socket, exe *os.File, err error) {
 	attr := &syscall.SysProcAttr{}
+	userns.Map(attr, ids)
 	if attr.Cloneflags, err = namespace.Enter(namespaces); err != nil {
 		return nil, nil, nil, err
 	}
@@ -97,7 +101,7 @@ func spawn(namespaces []specs.LinuxNamespace, group *cgroup.Group) (p *Process, 
 	}
 	defer unix.Close(pair[1])
 	socket = os.NewFile(uintptr(pair[0]), "stage")
-	if exe, err = Executable(); err == nil {
+	if exe, err = self.Executable(); err == nil {
 		p, err = startSelf(attr, exe, pair[1])
 	}
 	if err != nil {
@@ -127,7 +131,7 @@ func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, e
 		Sys:   attr,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("start the container's first process: %w", err)
+		return nil, fmt.Errorf("start the container's first process: %w", userns.Explain(attr, err))
 	}
 	return newProcess(pid, pidfd), nil
 }

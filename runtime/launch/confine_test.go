@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
+	"github.com/lrun-dev/lrun/runtime/launch/self"
 	"github.com/lrun-dev/lrun/runtime/reaper"
 	"github.com/lrun-dev/lrun/runtime/seccomp"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -142,11 +143,11 @@ func TestWorkingDirectoryIsNoDescriptorOfTheHost(t *testing.T) {
 
 func TestHostBinaryCannotBeOverwritten(t *testing.T) {
 	testutil.RequireRoot(t)
-	self, err := os.Executable()
+	own, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := os.Stat(self)
+	before, err := os.Stat(own)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestHostBinaryCannotBeOverwritten(t *testing.T) {
 	if !strings.Contains(stderr, "Read-only file system") && !strings.Contains(stderr, "Text file busy") {
 		t.Errorf("writing gave %q %q", out, stderr)
 	}
-	exe, err := launch.Executable()
+	exe, err := self.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +172,7 @@ func TestHostBinaryCannotBeOverwritten(t *testing.T) {
 	if err := unix.Fstatfs(int(exe.Fd()), &st); err != nil || st.Flags&unix.ST_RDONLY == 0 {
 		t.Errorf("the executable's mount has flags %#x, %v: it is not read-only", st.Flags, err)
 	}
-	if after, err := os.Stat(self); err != nil || !after.ModTime().Equal(before.ModTime()) || after.Size() != before.Size() {
+	if after, err := os.Stat(own); err != nil || !after.ModTime().Equal(before.ModTime()) || after.Size() != before.Size() {
 		t.Errorf("the executable changed: %v", err)
 	}
 }

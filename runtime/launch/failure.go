@@ -98,7 +98,7 @@ func opName(s stage.Step) string {
 	case stage.OpAttribute:
 		return fmt.Sprintf("take the AppArmor profile %q", s.Path)
 	case stage.OpUnshare:
-		return "make the cgroup namespace"
+		return "make a namespace"
 	case stage.OpPivot:
 		return "change the root directory"
 	case stage.OpSession:

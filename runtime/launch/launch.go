@@ -17,7 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/trace"
+	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch/userns"
+	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
@@ -29,6 +32,10 @@ type Request struct {
 	// AttachAt is a directory of the host at which the child attaches Root in its own mount namespace,
 	// where only the child sees it.
 	AttachAt string
+	// UserNS is what the child was spawned with.
+	UserNS spec.UserNamespace
+	// Owners is the user namespace itself, by which mounts are mapped; nil when it is the host's.
+	Owners *mount.Owners
 	// OwnFilter says that the filter is the user's own, which may refuse what a start needs: it is loaded last.
 	OwnFilter bool
 	// Init runs the program as the child of a small init that reaps orphans and forwards signals.
@@ -89,6 +96,11 @@ func (p *planner) carryOut(ctx context.Context) error {
 	}
 	defer socket.Close()
 	trace.Step("first process there")
+	if r.UserNS.Own() {
+		if err := userns.RaiseLimits(child.process.Pid, r.Spec.Process.Rlimits); err != nil {
+			return err
+		}
+	}
 	if adj := r.Spec.Process.OOMScoreAdj; adj != nil {
 		if err := setOOMScoreAdj(child.process.Pid, *adj); err != nil {
 			return err
@@ -128,28 +140,4 @@ func setOOMScoreAdj(pid, adj int) error {
 		return fmt.Errorf("set oom_score_adj to %d: %w", adj, err)
 	}
 	return nil
-}
-
-// outOfTheWay is the least number of the executable's descriptor: package syscall uses numbers from 0 upwards in the
-// child before it executes.
-const outOfTheWay = 64
-
-// Executable returns lrun's own program through a read-only mount that nothing else can reach: a
-// container that opens /proc/self/exe for writing gets EROFS (CVE-2019-5736).
-func Executable() (*os.File, error) {
-	tree, err := unix.OpenTree(unix.AT_FDCWD, "/proc/self/exe", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("clone the mount of lrun's executable: %w", err)
-	}
-	defer unix.Close(tree)
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return nil, fmt.Errorf("make the mount of lrun's executable read-only: %w", err)
-	}
-	// It is executed by its number after the child has put its own descriptors at 0 to 3 and some above.
-	fd, err := unix.FcntlInt(uintptr(tree), unix.F_DUPFD_CLOEXEC, outOfTheWay)
-	if err != nil {
-		return nil, fmt.Errorf("duplicate the descriptor of lrun's executable: %w", err)
-	}
-	return os.NewFile(uintptr(fd), "/proc/self/fd/"+strconv.Itoa(fd)), nil
 }

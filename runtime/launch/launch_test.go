@@ -19,6 +19,7 @@ import (
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
+	"github.com/lrun-dev/lrun/runtime/launch/self"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -73,7 +74,7 @@ func (b ready) Filter() (launch.Filter, error)               { return launch.Fil
 
 // start starts r in group and under filter, both of which may be nil.
 func start(r launch.Request, group *cgroup.Group, filter []byte) (*launch.Process, error) {
-	b := ready{launch.Spawn(r.Spec.Linux.Namespaces, group), group, filter}
+	b := ready{launch.Spawn(r.Spec.Linux.Namespaces, r.UserNS, group), group, filter}
 	p, err := launch.Start(context.Background(), r, b)
 	if err != nil {
 		err = errors.Join(err, b.child.Abandon())
@@ -254,7 +255,7 @@ func startAndWait(t *testing.T, dir string) {
 
 func TestAbandonedChildLeavesNothing(t *testing.T) {
 	testutil.RequireRoot(t)
-	child := launch.Spawn(config(t, spec.Settings{Args: []string{"true"}}).Linux.Namespaces, nil)
+	child := launch.Spawn(config(t, spec.Settings{Args: []string{"true"}}).Linux.Namespaces, spec.UserNamespace{}, nil)
 	for range 2 {
 		if err := child.Abandon(); err != nil {
 			t.Fatal(err)
@@ -271,7 +272,7 @@ func TestSpawnWithAnyDescriptorFree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		exe, err := launch.Executable()
+		exe, err := self.Executable()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,12 +4,12 @@ import (
 	"encoding/binary"
 	"os"
 	"runtime"
-	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch/self"
 	"github.com/lrun-dev/lrun/runtime/reaper"
 	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
@@ -85,7 +85,8 @@ func (p *planner) plan() error {
 	p.later(p.join)
 	p.appArmor()
 	p.cgroupNamespace()
-	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.request.AttachAt})
+	p.lateNamespaces()
+	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.attachAt()})
 	if err := p.mounts(); err != nil {
 		return err
 	}
@@ -257,33 +258,16 @@ func (p *planner) seccomp() error {
 func (p *planner) exec() error {
 	process := p.request.Spec.Process
 	if !p.request.Init {
-		p.do(stage.Step{Op: stage.OpExec, Data: process.Args, Env: process.Env, Blob: stage.Strings(candidates(process))})
+		p.do(stage.Step{Op: stage.OpExec, Data: process.Args, Env: process.Env, Blob: stage.Strings(spec.Candidates(process))})
 		return nil
 	}
-	exe, err := Executable()
+	exe, err := self.Executable()
 	if err != nil {
 		return err
 	}
 	args := append([]string{reaper.Name, "--"}, process.Args...)
 	p.add(stage.Step{Op: stage.OpExec, FD: p.own(exe), Data: args, Env: process.Env})
 	return nil
-}
-
-// candidates are the files that may be the program: a name without a slash is looked up in PATH.
-func candidates(process *specs.Process) []string {
-	name := process.Args[0]
-	if strings.Contains(name, "/") {
-		return []string{name}
-	}
-	path, _ := spec.LookupEnv(process.Env, "PATH")
-	var list []string
-	for dir := range strings.SplitSeq(path, ":") {
-		if dir == "" {
-			dir = "."
-		}
-		list = append(list, strings.TrimSuffix(dir, "/")+"/"+name)
-	}
-	return list
 }
 
 // send writes the plan to a memfd: it holds the environment, which no socket buffer bounds.

@@ -45,32 +45,10 @@ func (s *streams) openPipes(interactive bool) (err error) {
 	return err
 }
 
-// openTerminal opens a new terminal of the container's devpts, by the mount's descriptor.
-func (s *streams) openTerminal(devpts *os.File, size *unix.Winsize) error {
-	fd, err := unix.Openat(int(devpts.Fd()), "ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return fmt.Errorf("open terminal: %w", err)
-	}
-	s.console = os.NewFile(uintptr(fd), "/dev/ptmx")
-	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
-		return fmt.Errorf("unlock terminal: %w", err)
-	}
-	if size != nil {
-		if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, size); err != nil {
-			return fmt.Errorf("set the terminal's size: %w", err)
-		}
-	}
-	other, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC)
-	if errno != 0 {
-		return fmt.Errorf("open the terminal's other end: %w", errno)
-	}
-	s.terminal = os.NewFile(other, "/dev/pts/0")
-	return nil
-}
-
 // plan starts the session and puts the streams, given to the container's user, at their numbers.
 func (s *streams) plan(p *planner) error {
-	if err := s.own(p.request.Spec.Process.User.UID); err != nil {
+	uid, _ := p.request.UserNS.HostUID(p.request.Spec.Process.User.UID)
+	if err := s.own(uid); err != nil {
 		return fmt.Errorf("give the standard streams to the container's user: %w", err)
 	}
 	if s.terminal == nil {
@@ -92,7 +70,7 @@ func (s *streams) plan(p *planner) error {
 	return nil
 }
 
-// own lets the user open /dev/stdout by its name.
+// own lets the user, by the host's number, open /dev/stdout by its name.
 func (s *streams) own(uid uint32) error {
 	if uid == 0 {
 		return nil

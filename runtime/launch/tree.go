@@ -65,14 +65,18 @@ func named(m specs.Mount, options []string) []string {
 
 func (p *planner) tmpfs(m specs.Mount) error {
 	attr, data := filesystem.Split(m.Options)
-	// /dev is filled before it is attached.
-	fs, err := filesystem.Open("tmpfs", named(m, data), attr)
+	if m.Destination != "/dev" && p.request.UserNS.Own() { // so that it belongs to the user namespace
+		p.do(stage.Step{Op: stage.OpFilesystem, Path: m.Destination, Flags: plain(m.Destination), Attr: attr, Data: append([]string{"tmpfs"}, named(m, data)...)})
+		return nil
+	}
+	// /dev is filled before it is attached, with device nodes, which only the host's root can make.
+	fs, err := filesystem.OpenFor(p.request.UserNS, "tmpfs", named(m, data), attr)
 	if err != nil {
 		return err
 	}
 	index := p.own(fs)
 	if m.Destination == "/dev" {
-		if err := filesystem.FillDev(fs, p.request.Spec.Linux.Devices); err != nil {
+		if err := filesystem.FillDev(fs, p.request.Spec.Linux.Devices, p.request.UserNS); err != nil {
 			return err
 		}
 	}
@@ -87,7 +91,7 @@ func (p *planner) tmpfs(m specs.Mount) error {
 // devpts is made here and not by the child, so that the terminal can be opened from it.
 func (p *planner) devpts(m specs.Mount) error {
 	attr, data := filesystem.Split(m.Options)
-	fs, err := filesystem.Open("devpts", named(m, data), attr)
+	fs, err := filesystem.OpenFor(p.request.UserNS, "devpts", named(m, data), attr)
 	if err != nil {
 		return err
 	}
@@ -95,7 +99,7 @@ func (p *planner) devpts(m specs.Mount) error {
 	if !p.request.Spec.Process.Terminal {
 		return nil
 	}
-	if err := p.streams.openTerminal(fs, p.request.Size); err != nil {
+	if p.streams.console, p.streams.terminal, err = filesystem.OpenTerminal(fs, p.request.Size); err != nil {
 		return err
 	}
 	p.do(stage.Step{
@@ -105,7 +109,7 @@ func (p *planner) devpts(m specs.Mount) error {
 }
 
 func (p *planner) bind(m specs.Mount) error {
-	tree, err := filesystem.Bind(m.Source, m.Options)
+	tree, err := filesystem.Bind(m.Source, m.Options, p.request.Owners)
 	if err != nil {
 		return err
 	}

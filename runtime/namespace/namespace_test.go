@@ -22,6 +22,8 @@ func TestEnter(t *testing.T) {
 	}{
 		"new ones":          {[]specs.LinuxNamespace{{Type: "mount"}, {Type: "pid"}, {Type: "uts"}}, unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWUTS, nil},
 		"cgroup comes last": {[]specs.LinuxNamespace{{Type: "cgroup"}}, 0, nil},
+		"IPC comes late":    {[]specs.LinuxNamespace{{Type: "user"}, {Type: "ipc"}, {Type: "pid"}}, unix.CLONE_NEWUSER | unix.CLONE_NEWPID, nil},
+		"a user's by path":  {[]specs.LinuxNamespace{{Type: "user", Path: "/proc/self/ns/user"}}, 0, errdefs.ErrNotImplemented},
 		"unknown":           {[]specs.LinuxNamespace{{Type: "x"}}, 0, errdefs.ErrNotImplemented},
 		"another's mounts":  {[]specs.LinuxNamespace{{Type: "mount", Path: "/proc/self/ns/mnt"}}, 0, errdefs.ErrNotImplemented},
 		"another's cgroups": {[]specs.LinuxNamespace{{Type: "cgroup", Path: "/proc/self/ns/cgroup"}}, 0, errdefs.ErrNotImplemented},

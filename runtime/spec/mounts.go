@@ -20,7 +20,7 @@ func mounts(s Settings, f Facts) []specs.Mount {
 		return slices.ContainsFunc(s.Mounts, func(u Mount) bool { return path.Clean(u.Target) == m.Destination })
 	})
 	for _, m := range s.Mounts {
-		list = append(list, userMount(m))
+		list = append(list, userMount(m, s.UserNS))
 	}
 	if f.Init != "" {
 		list = append(list, specs.Mount{Destination: InitPath, Type: "bind", Source: f.Init, Options: []string{"bind", "ro"}})

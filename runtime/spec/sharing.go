@@ -41,6 +41,9 @@ type Joined map[specs.LinuxNamespaceType]string
 // Namespaces are those that the container gets of its own, or joins. cgroupV2 says that there is no v1 hierarchy.
 func Namespaces(s Settings, cgroupV2 bool, joined Joined) []specs.LinuxNamespace {
 	list := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+	if s.UserNS.Own() {
+		list = append(list, specs.LinuxNamespace{Type: specs.UserNamespace})
+	}
 	add := func(kind specs.LinuxNamespaceType, mode string) {
 		if mode != ModeHost {
 			list = append(list, specs.LinuxNamespace{Type: kind, Path: joined[kind]})

@@ -42,6 +42,9 @@ type Settings struct {
 	// ShmSize is that of /dev/shm in bytes; 0: Docker's 64 MiB.
 	ShmSize int64 `json:"shmSize,omitempty"`
 
+	// UserNS is whose ids the container's are.
+	UserNS UserNamespace `json:"userNS,omitzero"`
+
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
@@ -73,10 +76,13 @@ type Facts struct {
 const InitPath = "/dev/lrun-init"
 
 // New makes the configuration. It fails with errdefs.ErrInvalidArgument on a capability that is not
-// one, and with errdefs.ErrFailedPrecondition on one that the user asked for and lrun itself lacks.
+// one and on a user whom the user namespace has not, and with errdefs.ErrFailedPrecondition on one that the user asked for and lrun itself lacks.
 func New(s Settings, f Facts) (*specs.Spec, error) {
 	kept, err := Capabilities(s, f.Bounding)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.UserNS.check(f.Identity); err != nil {
 		return nil, err
 	}
 	c := &specs.Spec{
@@ -93,6 +99,8 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 			Resources:         Resources(s, f.Host),
 			RootfsPropagation: rootPropagation(s.Mounts),
 			Devices:           f.Devices,
+			UIDMappings:       mappings(s.UserNS.UIDs),
+			GIDMappings:       mappings(s.UserNS.GIDs),
 		},
 	}
 	if s.Names.Domain != "" {

@@ -29,6 +29,10 @@ type Mount struct {
 	// Shared says that it is another container's mount too (--volumes-from).
 	Shared bool `json:"shared,omitempty"`
 
+	// IDMap shows the owners of the files as the container's user namespace maps them: what is the host's root's is
+	// the container's root's. Without such a namespace it means nothing.
+	IDMap bool `json:"idmap,omitempty"`
+
 	New NewMount `json:"-"`
 }
 
@@ -46,7 +50,7 @@ const (
 )
 
 // userMount turns a mount into the configuration's.
-func userMount(m Mount) specs.Mount {
+func userMount(m Mount, ids UserNamespace) specs.Mount {
 	if m.Type == "tmpfs" {
 		options := append([]string{"noexec", "nosuid", "nodev"}, m.Options...)
 		return specs.Mount{Destination: m.Target, Type: "tmpfs", Source: "tmpfs", Options: options}
@@ -61,9 +65,14 @@ func userMount(m Mount) specs.Mount {
 	case m.ReadOnly: // Docker's default since version 25
 		access = "rro"
 	}
-	return specs.Mount{
+	mount := specs.Mount{
 		Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{bind, cmp.Or(m.Propagation, "rprivate"), access},
 	}
+	if ids.Own() && m.IDMap {
+		mount.Options = append(mount.Options, "idmap")
+		mount.UIDMappings, mount.GIDMappings = mappings(ids.UIDs), mappings(ids.GIDs)
+	}
+	return mount
 }
 
 // rootPropagation is what the root's must be, as Docker sets it, for a runtime that binds by path in the container's own namespace.

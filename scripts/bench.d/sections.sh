@@ -89,6 +89,18 @@ section_layers() {
 	} | timed layers 20 "The same in an image of 11 layers"
 }
 
+section_userns() {
+	local work="run --userns auto"
+	load busybox
+	{
+		add "run" lrun "${lrun[@]}" run --rm --network none "$busybox" true
+		add "$work" lrun "${lrun[@]}" run --rm --network none --userns auto "$busybox" true
+		add -n "$CRUN_NS" "$work" podman "${podman[@]}" run --rm --network none --cgroup-parent /lrun-bench/podman \
+			--uidmap 0:1800000000:65536 --gidmap 0:1800000000:65536 "$busybox" true
+		want "$work" wall 5 1 lrun "run"
+	} | timed userns 20 "The same in a user namespace of its own"
+}
+
 section_create() {
 	local c
 	load busybox

@@ -124,7 +124,13 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 		return c, nil, err
 	}
 	claim, err := containers(e).Claim(c.ID)
-	return c, claim, err
+	if err != nil {
+		return c, nil, err
+	}
+	if err := containers(e).TakeIDs(&c); err != nil {
+		return c, nil, errors.Join(err, discardClaim(o, claim))
+	}
+	return c, claim, nil
 }
 
 // fill makes the container's root, its volumes and its record. If anything fails, discard takes it back.
@@ -173,11 +179,16 @@ func discard(ctx context.Context, e *env.Env, o *settings.Options, claim *runtim
 	if _, err := e.Rootfs(); err == nil { // else nothing can have been made in it
 		errs = append(errs, containers(e).Delete(context.WithoutCancel(ctx), claim.ID, releaser(e)))
 	}
-	errs = append(errs, claim.Close())
+	return errors.Join(append(errs, discardClaim(o, claim))...)
+}
+
+// discardClaim gives the claim up and takes the file of --cidfile back.
+func discardClaim(o *settings.Options, claim *runtime.Claim) error {
+	err := claim.Close()
 	if o.IDFile != "" {
-		errs = append(errs, os.Remove(o.IDFile))
+		err = errors.Join(err, os.Remove(o.IDFile))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // both does two things at the same time.

@@ -117,7 +117,7 @@ func finish(ctx context.Context, e *env.Env, c runtime.Container, a *runtime.Act
 
 // start mounts the container's root, held by a descriptor only, and starts its program.
 func start(ctx context.Context, e *env.Env, c runtime.Container, pending *runtime.Pending, terminal *foreground.Terminal) (*runtime.Active, error) {
-	root, err := openRoot(ctx, e, c)
+	root, err := openRoot(ctx, e, c, pending)
 	if err != nil {
 		return nil, errors.Join(err, pending.Abandon())
 	}
@@ -126,10 +126,17 @@ func start(ctx context.Context, e *env.Env, c runtime.Container, pending *runtim
 	return a, errors.Join(err, root.Close())
 }
 
-func openRoot(ctx context.Context, e *env.Env, c runtime.Container) (*os.File, error) {
+func openRoot(ctx context.Context, e *env.Env, c runtime.Container, pending *runtime.Pending) (*os.File, error) {
 	mounts, err := mountsOf(ctx, e, c)
 	if err != nil {
 		return nil, err
+	}
+	owners, err := pending.Owners()
+	if err != nil {
+		return nil, err
+	}
+	if owners != nil {
+		return mounts[0].OpenMapped(*owners)
 	}
 	return mounts[0].Open()
 }

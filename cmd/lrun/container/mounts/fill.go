@@ -59,6 +59,7 @@ func Make(ctx context.Context, store *volume.Store, c *runtime.Container, root R
 			}
 		case "volume":
 			m.Source = store.Path(volumes[m.Name].Volume)
+			m.IDMap = volumes[m.Name].Device() == "" // a directory of the host keeps its owners
 			err = fill(ctx, volumes[m.Name], c, m, root)
 		}
 		if err != nil {

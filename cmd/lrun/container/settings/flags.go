@@ -27,7 +27,7 @@ type Options struct {
 
 	shmSize string
 
-	name, hostname, user, workdir, platform, network, runtime, entrypoint string
+	name, hostname, user, workdir, platform, network, runtime, entrypoint, userns string
 
 	remove, interactive, terminal, readOnly, privileged, init bool
 
@@ -42,7 +42,7 @@ type Options struct {
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
 	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags(), o.namespaces.flags(),
-		o.security.flags(), o.mounts.Flags())
+		o.security.flags(), o.mounts.Flags(), o.usernsFlags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {

@@ -52,6 +52,9 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 	if c.Settings.ShmSize, err = shmSize(o.shmSize); err != nil {
 		return c, err
 	}
+	if c.Settings.UserNS, err = userNamespace(o, c); err != nil {
+		return c, err
+	}
 	c.Settings.Limits, err = o.resources.limits()
 	return c, err
 }

@@ -1,4 +1,5 @@
-package runtime
+// Package resolve writes the files by which a container finds names.
+package resolve
 
 import (
 	"errors"
@@ -18,8 +19,8 @@ const (
 	systemdUpstreams = "/run/systemd/resolve/resolv.conf"
 )
 
-// resolver is what the container's resolv.conf says.
-func resolver(s spec.Settings) (string, error) {
+// Conf is what the container's resolv.conf says.
+func Conf(s spec.Settings) (string, error) {
 	host, err := readOptional(resolvConf)
 	if err != nil || s.HostNetwork {
 		return resolvFile(host, s.Names, true), err

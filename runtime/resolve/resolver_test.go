@@ -1,4 +1,4 @@
-package runtime
+package resolve
 
 import (
 	"strings"
@@ -39,11 +39,11 @@ func TestResolvFile(t *testing.T) {
 
 func TestHosts(t *testing.T) {
 	s := spec.Settings{Hostname: "box", Names: spec.Names{Hosts: []string{"192.0.2.1\tdb"}, Domain: "example.org"}}
-	if got := hosts(s); !strings.HasPrefix(got, "127.0.0.1\tlocalhost\n") || !strings.HasSuffix(got, "127.0.0.1\tbox.example.org box\n192.0.2.1\tdb\n") {
+	if got := Hosts(s); !strings.HasPrefix(got, "127.0.0.1\tlocalhost\n") || !strings.HasSuffix(got, "127.0.0.1\tbox.example.org box\n192.0.2.1\tdb\n") {
 		t.Errorf("own network: %q", got)
 	}
 	s.HostNetwork = true
-	if got := hosts(s); !strings.HasSuffix(got, "\n192.0.2.1\tdb\n") || strings.Contains(got, "box.example.org") {
+	if got := Hosts(s); !strings.HasSuffix(got, "\n192.0.2.1\tdb\n") || strings.Contains(got, "box.example.org") {
 		t.Errorf("host's network: %q", got)
 	}
 }
