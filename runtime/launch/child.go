@@ -22,8 +22,9 @@ import (
 // Child is lrun's own executable in a container's new namespaces. It waits for its plan; until then
 // nothing of the container runs.
 type Child struct {
-	spawned chan error // gets one value when process and socket are set, or there is an error
-	asked   bool       // spawned has been read
+	spawned chan error    // gets one value when process and socket are set, or there is an error
+	taken   chan struct{} // closed when somebody has read it
+	asked   bool          // spawned has been read
 	err     error
 	process *Process
 	socket  *os.File
@@ -33,13 +34,15 @@ type Child struct {
 // once, so that the caller can prepare what the child will need meanwhile: making namespaces and
 // starting an executable take as long as all else. The child ends up in Start or must be abandoned.
 func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgroup.Group) *Child {
-	c := &Child{spawned: make(chan error, 1)}
+	c := &Child{spawned: make(chan error, 1), taken: make(chan struct{})}
 	go func() {
 		// A container may ask to die with the thread that made it, so this one stays until it has ended.
 		runtime.LockOSThread()
 		process, socket, exe, err := spawn(namespaces, ids, group)
 		c.process, c.socket = process, socket
 		c.spawned <- err
+		// What follows are system calls that last, and would keep others from running here for a while.
+		<-c.taken
 		if exe != nil {
 			_ = exe.Close() // it holds a mount, and the kernel takes half a millisecond to let go of one
 		}
@@ -56,6 +59,7 @@ func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgr
 func (c *Child) wait() (*os.File, error) {
 	if !c.asked {
 		c.err, c.asked = <-c.spawned, true
+		close(c.taken)
 	}
 	return c.socket, c.err
 }

@@ -17,8 +17,8 @@ import (
 // that people send. Catching one costs two switches between threads, all 64 of them a millisecond.
 const everySignal = 100 * time.Millisecond
 
-// Signals catches what is sent to lrun: before the container runs, SIGINT, SIGTERM, SIGHUP and SIGQUIT
-// stop the command; from then on every signal is the container's.
+// Signals catches what is sent to lrun: before the container runs, SIGINT and SIGTERM stop the command, and others do
+// what they do to any process; from then on every signal is the container's.
 type Signals struct {
 	done   <-chan struct{} // of the context that Catch returns
 	cancel context.CancelFunc
@@ -37,7 +37,7 @@ func Catch(ctx context.Context) (context.Context, *Signals) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Signals{caught: make(chan os.Signal, 64), catching: make(chan struct{}), done: ctx.Done(), cancel: cancel}
 	go func() {
-		signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+		signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM)
 		close(s.catching)
 		s.loop()
 	}()
@@ -59,7 +59,7 @@ func (s *Signals) Forward(a *runtime.Active) {
 	defer s.mu.Unlock()
 	s.target = a
 	<-s.catching
-	signal.Notify(s.caught, unix.SIGUSR1, unix.SIGUSR2)
+	signal.Notify(s.caught, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	s.later = time.AfterFunc(everySignal, func() { signal.Notify(s.caught) })
 }
 
@@ -86,7 +86,7 @@ func (s *Signals) deliver(caught os.Signal) {
 	switch {
 	case s.target != nil:
 		_ = s.target.Signal(number) // it may have ended meanwhile
-	case number == unix.SIGINT || number == unix.SIGTERM || number == unix.SIGHUP || number == unix.SIGQUIT:
+	case number == unix.SIGINT || number == unix.SIGTERM:
 		s.cancel()
 	}
 }
