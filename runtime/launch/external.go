@@ -13,19 +13,19 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/launch/console"
+	"github.com/lrun-dev/lrun/runtime/launch/program"
 )
 
 // StartExternal is Start by another OCI runtime (runc, crun, a path), which keeps its state below
 // state. The root is attached at r.AttachAt/rootfs and the bundle's config.json lies beside it, until
 // DeleteExternal.
 func StartExternal(ctx context.Context, r Request, runtime, id, state string) (p *Process, err error) {
-	if _, err := exec.LookPath(runtime); err != nil {
-		return nil, fmt.Errorf("find runtime %q: %w; install it or leave --runtime out: %w", runtime, err, errdefs.ErrNotFound)
+	if err := program.Find(runtime); err != nil {
+		return nil, err
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, os.NewSyscallError("prctl", err) // the container's process must become our child
@@ -81,7 +81,7 @@ func (b *bundle) start(ctx context.Context) (int, error) {
 	}
 	content, err := os.ReadFile(pidFile)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("%s create: it ended well but told no process id; is it an OCI runtime?: %w", b.runtime, err)
 	}
 	pid, err := strconv.Atoi(string(content))
 	if err != nil {
@@ -105,6 +105,7 @@ func (b *bundle) write() error {
 		return err
 	}
 	config := *b.request.Spec
+	config.Version = program.SpecVersion
 	root := *config.Root
 	root.Path, config.Root = rootfs, &root
 	if err := b.attachParts(&config); err != nil {
@@ -121,7 +122,7 @@ func (b *bundle) write() error {
 // ExecError, which has no other mark than its words.
 func (b *bundle) command(ctx context.Context, verb string, args ...string) (err error) {
 	log := filepath.Join(b.request.AttachAt, "log.json")
-	c := exec.CommandContext(ctx, b.runtime, append([]string{"--root", b.state, "--log", log, "--log-format", "json", verb}, args...)...)
+	c := exec.Command(b.runtime, append([]string{"--root", b.state, "--log", log, "--log-format", "json", verb}, args...)...)
 	// A file, not a pipe: the container's first process may keep it open.
 	said, err := os.OpenFile(filepath.Join(b.request.AttachAt, "said"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -135,7 +136,7 @@ func (b *bundle) command(ctx context.Context, verb string, args ...string) (err 
 			c.Stdin = stdin
 		}
 	}
-	if err = c.Run(); err == nil {
+	if err = program.Run(ctx, c, program.Patience); err == nil {
 		return nil
 	}
 	return b.explain(verb, err, log)
@@ -148,6 +149,7 @@ func (b *bundle) explain(verb string, err error, log string) error {
 		err = errors.Join(err, readErr)
 		message = strings.TrimSpace(string(said))
 	}
+	words := strings.ToLower(message)
 	for _, known := range []struct {
 		text  string
 		errno unix.Errno
@@ -155,14 +157,15 @@ func (b *bundle) explain(verb string, err error, log string) error {
 		{"executable file not found", unix.ENOENT},
 		{"no such file or directory", unix.ENOENT},
 		{"permission denied", unix.EACCES},
+		{"open executable: operation not permitted", unix.EACCES}, // crun of a directory
 		{"is a directory", unix.EACCES},
 		{"exec format error", unix.ENOEXEC},
 	} {
-		if strings.Contains(message, "exec") && strings.Contains(message, known.text) {
+		if strings.Contains(words, "exec") && strings.Contains(words, known.text) {
 			return &ExecError{Program: b.request.Spec.Process.Args[0], Reason: message, Errno: known.errno}
 		}
 	}
-	return fmt.Errorf("%s %s: %w: %s", b.runtime, verb, err, message)
+	return fmt.Errorf("%s %s: %w: %s%s", b.runtime, verb, err, message, program.Advice(message))
 }
 
 // lastError returns the last message of level error in a runtime's JSON log.
@@ -185,9 +188,11 @@ func lastError(path string) string {
 // gone already is no error.
 func DeleteExternal(runtime, id, state, dir string) error {
 	if _, err := os.Lstat(filepath.Join(state, id)); err == nil {
+		var out bytes.Buffer
 		c := exec.Command(runtime, "--root", state, "delete", "--force", id)
-		if out, err := c.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s delete %s: %w: %s", runtime, id, err, bytes.TrimSpace(out))
+		c.Stdout, c.Stderr = &out, &out
+		if err := program.Run(context.Background(), c, program.Patience); err != nil {
+			return fmt.Errorf("%s delete %s: %w: %s", runtime, id, err, bytes.TrimSpace(out.Bytes()))
 		}
 	}
 	rootfs := filepath.Join(dir, "rootfs")

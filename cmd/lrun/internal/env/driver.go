@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
@@ -50,11 +51,25 @@ func (e *Env) pickDriver() (Driver, error) {
 	if err := os.MkdirAll(e.State(), 0o700); err != nil {
 		return Driver{}, err
 	}
-	d, err := choose(e.driver, e.probe(dir, e.State()))
+	support := e.probe(dir, e.State())
+	if !support.OK {
+		support.Reason = nested(dir, support.Reason)
+	}
+	d, err := choose(e.driver, support)
 	if err == nil && d.Name == vfsName {
 		e.Notice("overlayfs does not work here, so the vfs driver copies the whole image for each container: %s", d.Reason)
 	}
 	return d, err
+}
+
+// nested is reason, or in a container, where the root is on overlayfs itself, what to do about that.
+func nested(dir, reason string) string {
+	var st unix.Statfs_t
+	if unix.Statfs(dir, &st) != nil || st.Type != unix.OVERLAYFS_SUPER_MAGIC {
+		return reason
+	}
+	return "the root is on overlayfs itself, which cannot be an upper layer; in a container keep it on a tmpfs or a volume, " +
+		"with --tmpfs DIR or -v HOSTDIR:DIR of the outer run and --root DIR of the inner one"
 }
 
 // choose makes a driver of what was asked for, "" for the best, and what works.

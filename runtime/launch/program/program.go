@@ -1,0 +1,70 @@
+// Package program runs the executable of an external OCI runtime.
+package program
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
+)
+
+// Patience is how long one command of a runtime may take, on a slow machine too.
+const Patience = time.Minute
+
+// SpecVersion is the version of the runtime specification that bundles name: crun before 1.9 takes no other than 1.0, and
+// nothing in a bundle is newer but what older runtimes may overlook.
+const SpecVersion = "1.0.2"
+
+// Find says whether a runtime, a name in PATH or a path, can be executed.
+func Find(runtime string) error {
+	_, err := exec.LookPath(runtime)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--runtime %s: there is no such program; install it, or leave --runtime out for the built-in one: %w", runtime, errdefs.ErrNotFound)
+	}
+	return fmt.Errorf("--runtime %s: it is no program that can be executed: %w: %w", runtime, err, errdefs.ErrInvalidArgument)
+}
+
+// Run runs a command of a runtime to its end. When it takes longer than patience, or ctx ends, it is killed with all
+// processes of its group, which the container's are not.
+func Run(ctx context.Context, c *exec.Cmd, patience time.Duration) error {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.WaitDelay = time.Second // after its end, for output that one of its children holds open
+	if err := c.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	limit := time.NewTimer(patience)
+	defer limit.Stop()
+	var why error
+	select {
+	case err := <-ended:
+		return err
+	case <-limit.C:
+		why = fmt.Errorf("it did not answer for %v and was killed: %w", patience, errdefs.ErrUnavailable)
+	case <-ctx.Done():
+		why = context.Cause(ctx)
+	}
+	killed := unix.Kill(-c.Process.Pid, unix.SIGKILL)
+	<-ended // it says no more than that it was killed
+	return errors.Join(why, killed)
+}
+
+// Advice says what to do about a message of a runtime; empty: nothing is known.
+func Advice(message string) string {
+	if strings.Contains(message, "hybrid mode") {
+		return "; crun does not work where cgroup v1 and v2 are mounted together: use --runtime runc or the built-in one, or " +
+			"run lrun where /sys/fs/cgroup/unified is not mounted (unshare -m, then umount /sys/fs/cgroup/unified)"
+	}
+	return ""
+}
