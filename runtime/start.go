@@ -83,7 +83,8 @@ func (s *Store) recordFailure(id string, why error) error {
 
 func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 	external := a.c.Runtime != ""
-	if external || a.hierarchy == nil { // there is nothing to do meanwhile
+	shares := a.c.Settings.Sharing != (spec.Sharing{}) // and whose files it shares may be gone
+	if external || shares || a.hierarchy == nil {      // there is nothing to do meanwhile
 		if err := a.wait(); err != nil {
 			return err
 		}

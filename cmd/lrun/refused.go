@@ -56,11 +56,10 @@ func refused() map[string]string {
 func refusedFlags() map[string]string {
 	const (
 		noDaemon = "there is no daemon to connect to"
-		noConfig = "there is no configuration file; settings are flags and environment variables"
 	)
 	return map[string]string{
 		"host": noDaemon, "H": noDaemon, "context": noDaemon, "c": noDaemon,
 		"tls": noDaemon, "tlscacert": noDaemon, "tlscert": noDaemon, "tlskey": noDaemon, "tlsverify": noDaemon,
-		"config": noConfig, "log-level": "use --debug", "l": "use --debug",
+		"log-level": "use --debug", "l": "use --debug",
 	}
 }

@@ -136,7 +136,7 @@ func (b *bundle) command(ctx context.Context, verb string, args ...string) (err 
 			c.Stdin = stdin
 		}
 	}
-	if err = program.Run(ctx, c, program.Patience); err == nil {
+	if err = program.Run(c, program.Patience, ctx.Done()); err == nil {
 		return nil
 	}
 	return b.explain(verb, err, log)
@@ -191,7 +191,7 @@ func DeleteExternal(runtime, id, state, dir string) error {
 		var out bytes.Buffer
 		c := exec.Command(runtime, "--root", state, "delete", "--force", id)
 		c.Stdout, c.Stderr = &out, &out
-		if err := program.Run(context.Background(), c, program.Patience); err != nil {
+		if err := program.Run(c, program.Patience, nil); err != nil {
 			return fmt.Errorf("%s delete %s: %w: %s", runtime, id, err, bytes.TrimSpace(out.Bytes()))
 		}
 	}

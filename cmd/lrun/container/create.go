@@ -108,6 +108,11 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 		other, err := containers(e).Resolve(name)
 		return other.Settings.Mounts, err
 	}
+	config, err := e.Config()
+	if err != nil {
+		return runtime.Container{}, nil, err
+	}
+	o.NoNewPrivileges = config.NoNewPrivileges
 	c, err := settings.New(o, args)
 	if err != nil {
 		return c, nil, err

@@ -34,9 +34,9 @@ func Find(runtime string) error {
 	return fmt.Errorf("--runtime %s: it is no program that can be executed: %w: %w", runtime, err, errdefs.ErrInvalidArgument)
 }
 
-// Run runs a command of a runtime to its end. When it takes longer than patience, or ctx ends, it is killed with all
-// processes of its group, which the container's are not.
-func Run(ctx context.Context, c *exec.Cmd, patience time.Duration) error {
+// Run runs a command of a runtime to its end. When it takes longer than patience, or stop is closed, it is killed with
+// all processes of its group, which the container's are not; after stop the error is context.Canceled.
+func Run(c *exec.Cmd, patience time.Duration, stop <-chan struct{}) error {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.WaitDelay = time.Second // after its end, for output that one of its children holds open
 	if err := c.Start(); err != nil {
@@ -52,11 +52,16 @@ func Run(ctx context.Context, c *exec.Cmd, patience time.Duration) error {
 		return err
 	case <-limit.C:
 		why = fmt.Errorf("it did not answer for %v and was killed: %w", patience, errdefs.ErrUnavailable)
-	case <-ctx.Done():
-		why = context.Cause(ctx)
+	case <-stop:
+		why = context.Canceled
 	}
 	killed := unix.Kill(-c.Process.Pid, unix.SIGKILL)
-	<-ended // it says no more than that it was killed
+	if errors.Is(killed, unix.ESRCH) {
+		killed = nil
+	}
+	if err := <-ended; err == nil {
+		return nil // it has ended well at that very moment
+	}
 	return errors.Join(why, killed)
 }
 

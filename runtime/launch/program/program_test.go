@@ -50,10 +50,10 @@ func TestRun(t *testing.T) {
 	c := exec.Command(script(t, 0o755, "echo said; exit 3"))
 	c.Stdout = &out
 	exit := (*exec.ExitError)(nil)
-	if err := program.Run(context.Background(), c, program.Patience); !errors.As(err, &exit) || exit.ExitCode() != 3 || out.String() != "said\n" {
+	if err := program.Run(c, program.Patience, nil); !errors.As(err, &exit) || exit.ExitCode() != 3 || out.String() != "said\n" {
 		t.Errorf("got %v, %q", err, out.String())
 	}
-	if err := program.Run(context.Background(), exec.Command("/no/such/runtime"), program.Patience); err == nil {
+	if err := program.Run(exec.Command("/no/such/runtime"), program.Patience, nil); err == nil {
 		t.Error("what is not there was run")
 	}
 }
@@ -63,17 +63,15 @@ func TestRunEndsWhatHangs(t *testing.T) {
 	for name, patience := range map[string]time.Duration{"asked": time.Hour, "time is up": 300 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			pids := filepath.Join(t.TempDir(), "pids")
-			ctx, cancel := context.WithCancelCause(context.Background())
-			defer cancel(nil)
-			stop := errors.New("stop")
+			stop := make(chan struct{})
 			if patience == time.Hour {
-				time.AfterFunc(300*time.Millisecond, func() { cancel(stop) })
+				time.AfterFunc(300*time.Millisecond, func() { close(stop) })
 			}
 			var out bytes.Buffer // a pipe, which the child holds open
 			c := exec.Command(script(t, 0o755, "sleep 600 & echo $! >"+pids+"; wait"))
 			c.Stdout = &out
-			err := program.Run(ctx, c, patience)
-			if want := map[bool]error{true: stop, false: errdefs.ErrUnavailable}[patience == time.Hour]; !errors.Is(err, want) {
+			err := program.Run(c, patience, stop)
+			if want := map[bool]error{true: context.Canceled, false: errdefs.ErrUnavailable}[patience == time.Hour]; !errors.Is(err, want) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 			b, err := os.ReadFile(pids)

@@ -16,6 +16,8 @@ type Options struct {
 	EntrypointSet bool
 	// Rootfs is --rootfs: there is no image among the arguments then.
 	Rootfs string
+	// NoNewPrivileges is the default that --security-opt may change.
+	NoNewPrivileges bool
 	// IDFile is --cidfile.
 	IDFile string
 

@@ -40,6 +40,7 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 	if err := o.tuning.tune(&c.Settings); err != nil {
 		return c, err
 	}
+	c.Settings.Security.NoNewPrivileges = o.NoNewPrivileges
 	if err := o.security.security(&c.Settings); err != nil {
 		return c, err
 	}

@@ -45,9 +45,9 @@ type Env struct {
 	// Containers is asked by commands that are about images. Nil: there are no containers.
 	Containers Containers
 
-	root, state, driver string
-	debug               bool
-	probe               func(dir, stateDir string) overlay.Support
+	root, state, driver, config string
+	debug                       bool
+	probe                       func(dir, stateDir string) overlay.Support
 
 	opened
 }
@@ -89,6 +89,10 @@ func (e *Env) Flags() []cli.Flag {
 		&cli.StringFlag{
 			Name: "driver", Usage: "keep layers with `NAME`: overlayfs or vfs",
 			EnvVars: []string{"LRUN_DRIVER"}, DefaultText: "the best that works here", Destination: &e.driver,
+		},
+		&cli.StringFlag{
+			Name: "config", Usage: "read settings from `FILE` (docs/config.md)",
+			EnvVars: []string{"LRUN_CONFIG"}, DefaultText: DefaultConfig + ", if it is there", Destination: &e.config,
 		},
 		&cli.BoolFlag{Name: "debug", Aliases: []string{"D"}, Usage: "say more on standard error", Destination: &e.debug},
 	}
@@ -154,6 +158,8 @@ func (o output) Write(p []byte) (int, error) {
 
 // opened are the stores, each opened at most once, when first asked for.
 type opened struct {
+	configuration func() (Config, error)
+
 	store     func() (string, error)
 	blobs     func() (*blob.Store, error)
 	images    func() (*image.Store, error)
@@ -165,6 +171,8 @@ type opened struct {
 
 func (e *Env) lazily() opened {
 	return opened{
+		configuration: sync.OnceValues(e.readConfig),
+
 		store:     sync.OnceValues(e.openRoot),
 		blobs:     sync.OnceValues(e.openBlobs),
 		images:    sync.OnceValues(e.openImages),

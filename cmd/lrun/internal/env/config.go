@@ -1,0 +1,57 @@
+package env
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/pelletier/go-toml/v2"
+)
+
+// DefaultConfig is the configuration file, which need not exist.
+const DefaultConfig = "/etc/lrun/config.toml"
+
+// Config is the configuration file. Its zero value is no file.
+type Config struct {
+	// NoNewPrivileges gives containers --security-opt no-new-privileges unless they say otherwise.
+	NoNewPrivileges bool `toml:"no-new-privileges"`
+}
+
+// Config returns what the configuration file says, read when it is first asked for. A file that --config names must
+// exist; anything in it that lrun does not know is errdefs.ErrInvalidArgument.
+func (e *Env) Config() (Config, error) { return e.configuration() }
+
+func (e *Env) readConfig() (c Config, err error) {
+	path := e.config
+	if path == "" {
+		path = DefaultConfig
+	}
+	f, err := os.Open(path)
+	if e.config == "" && errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return c, fmt.Errorf("read the configuration: %w", err)
+	}
+	defer f.Close()
+	if err := toml.NewDecoder(f).DisallowUnknownFields().Decode(&c); err != nil {
+		return Config{}, fmt.Errorf("read the configuration %s: %s: %w", path, explain(err), errdefs.ErrInvalidArgument)
+	}
+	return c, nil
+}
+
+// explain says in one line what is wrong, and where.
+func explain(err error) string {
+	if unknown, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(unknown.Errors) > 0 {
+		row, _ := unknown.Errors[0].Position()
+		return fmt.Sprintf("line %d: there is no setting %q", row, strings.Join(unknown.Errors[0].Key(), "."))
+	}
+	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
+		row, _ := wrong.Position()
+		return fmt.Sprintf("line %d: %s", row, wrong.Error())
+	}
+	return err.Error()
+}

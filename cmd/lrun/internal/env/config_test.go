@@ -1,0 +1,72 @@
+package env
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+)
+
+func TestConfig(t *testing.T) {
+	for name, c := range map[string]struct {
+		content string
+		want    Config
+		err     string
+	}{
+		"empty":          {"", Config{}, ""},
+		"set":            {"# for everybody\nno-new-privileges = true # so\n", Config{NoNewPrivileges: true}, ""},
+		"unset":          {"no-new-privileges = false\n", Config{}, ""},
+		"unknown":        {"\nno-new-privilege = true\n", Config{}, `line 2: there is no setting "no-new-privilege"`},
+		"unknown table":  {"[no-new-privileges]\nx = true\n", Config{}, "bool"},
+		"another type":   {"no-new-privileges = \"yes\"\n", Config{}, "line 1"},
+		"twice":          {"no-new-privileges = true\nno-new-privileges = false\n", Config{}, "no-new-privileges"},
+		"not TOML":       {"no new privileges\n", Config{}, "line 1"},
+		"bytes":          {"\xff\x00", Config{}, "line 1"},
+		"never finished": {"no-new-privileges = ", Config{}, "line 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "config.toml")
+			if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			e, _ := newTestEnv(t, best(), "--config", path)
+			got, err := e.Config()
+			if c.err == "" {
+				if err != nil || got != c.want {
+					t.Errorf("got %+v, %v", got, err)
+				}
+				return
+			}
+			if !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), path) ||
+				strings.Contains(err.Error(), "\n") || got != (Config{}) {
+				t.Errorf("got %+v, %v; want %q", got, err, c.err)
+			}
+		})
+	}
+}
+
+func TestConfigThatIsNamedMustExist(t *testing.T) {
+	e, _ := newTestEnv(t, best(), "--config", filepath.Join(t.TempDir(), "none"))
+	if _, err := e.Config(); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte("no-new-privileges = true\n[a.b]\nc = [1, {d = 1979-05-27}]\n"))
+	f.Fuzz(func(t *testing.T, content []byte) {
+		path := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		e := With(nil, nil, nil)
+		e.config = path
+		if c, err := e.Config(); err != nil && c != (Config{}) {
+			t.Errorf("%q is refused and has an effect", content)
+		}
+	})
+}
