@@ -3,10 +3,12 @@ package layer
 import (
 	"context"
 	"io"
+	"iter"
 	"os"
 
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/layer/needs"
 	"github.com/lrun-dev/lrun/layer/settle"
 	"github.com/lrun-dev/lrun/layer/unpack"
@@ -35,6 +37,9 @@ type Applied struct {
 	Entries int
 	// Needs is what Settle has to do before the layer is complete; empty without ApplyOptions.Whiteouts.
 	Needs Needs
+	// Changes are, without ApplyOptions.Whiteouts, all names that the layer added, changed or removed, with the
+	// directories on the way, as manifest.WriteChanges takes them; else nil.
+	Changes iter.Seq[manifest.Change]
 }
 
 // Apply unpacks the uncompressed tarStream into dir and reads it to its end. It needs root, for owners and devices.
@@ -59,7 +64,7 @@ func Apply(ctx context.Context, dir *os.File, tarStream io.Reader, o ApplyOption
 	if err != nil {
 		return Applied{}, err
 	}
-	return Applied{DiffID: id, Size: r.Size, Entries: r.Entries, Needs: r.Needs}, nil
+	return Applied{DiffID: id, Size: r.Size, Entries: r.Entries, Needs: r.Needs, Changes: r.Changes}, nil
 }
 
 // Settle joins the layer in dir, unpacked with ApplyOptions.Whiteouts, to its parents, so that mounted on them by

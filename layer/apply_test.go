@@ -159,6 +159,7 @@ func sameAsOracle(t testing.TB, tars ...[]byte) {
 	if diff := lt.Diff(lt.List(t, got), want); diff != "" {
 		t.Errorf("out of order:\n%s", diff)
 	}
+	manifestsFit(t, tars...)
 }
 
 func TestApplyReports(t *testing.T) {

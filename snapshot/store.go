@@ -139,6 +139,17 @@ func (s *Store) Path(_ context.Context, key string) (string, error) {
 	return filepath.Join(s.data(r.ID), "fs"), nil
 }
 
+// ManifestPath returns where the manifest of a committed snapshot's files is (package layer/manifest), beside what Path
+// names. A snapshot that was committed without one has no file there. Snapshots that share their bytes share it.
+// Whoever writes it does so before Commit. A view is errdefs.ErrInvalidArgument.
+func (s *Store) ManifestPath(ctx context.Context, key string) (string, error) {
+	fs, err := s.Path(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(fs), "manifest"), nil
+}
+
 // data is the directory of an id.
 func (s *Store) data(id string) string { return filepath.Join(s.dir, "data", id) }
 

@@ -21,12 +21,13 @@ var rows = map[string]row{
 	"internal/*": {0, nil},
 
 	"mount":           {1, []string{"internal/*"}},
-	"layer":           {1, []string{"internal/*", "layer/identity", "layer/needs", "layer/settle", "layer/unpack"}},
-	"layer/identity":  {1, nil},                                   // image needs ChainIDs, but no layers
-	"layer/needs":     {1, nil},                                   // what unpack notes and settle does
-	"layer/unpack":    {1, []string{"internal/*", "layer/needs"}}, // the inside of layer.Apply
-	"layer/settle":    {1, []string{"internal/*", "layer/needs"}}, // the inside of layer.Settle
-	"layer/layertest": {1, []string{"internal/*", "layer"}},
+	"layer":           {1, []string{"internal/*", "layer/identity", "layer/manifest", "layer/needs", "layer/settle", "layer/unpack"}},
+	"layer/identity":  {1, nil},                                                     // image needs ChainIDs, but no layers
+	"layer/manifest":  {1, []string{"internal/*"}},                                  // what a layer's files are, for checks
+	"layer/needs":     {1, []string{"layer/manifest"}},                              // what unpack notes and settle does
+	"layer/unpack":    {1, []string{"internal/*", "layer/manifest", "layer/needs"}}, // the inside of layer.Apply
+	"layer/settle":    {1, []string{"internal/*", "layer/manifest", "layer/needs"}}, // the inside of layer.Settle
+	"layer/layertest": {1, []string{"internal/*", "layer", "layer/manifest"}},
 	"image/blob":      {1, []string{"internal/*"}},
 	"image/change":    {1, []string{"internal/*"}}, // import and commit both change configs
 	"network":         {1, []string{"internal/*"}},
@@ -63,8 +64,8 @@ var rows = map[string]row{
 	"runtime/spec":                 {3, []string{"internal/*", "mount", "network"}},
 	"runtime/stage":                {3, nil},
 
-	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "mount", "overlay", "rootfs/chain", "snapshot"}},
-	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "mount", "overlay", "snapshot"}},
+	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "snapshot"}},
+	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "snapshot"}},
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

@@ -119,6 +119,10 @@ func SetTime(at int, name string, t unix.Timespec) error {
 	return unix.UtimesNanoAt(at, name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
 }
 
+// Path names the entry name of the directory at, for calls that take nothing but a path and do not follow links. It
+// is good as long as at is open.
+func Path(at int, name string) string { return procPath(at) + "/" + name }
+
 // procPath names what fd refers to, also when fd is of O_PATH or of a symbolic link: the calls for xattrs have no
 // form that takes such a descriptor before Linux 6.13.
 func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }

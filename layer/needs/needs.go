@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/layer/manifest"
 )
 
 // Needs is what a layer that was unpacked alone leaves open until its parents are known. It is for Settle; only a
@@ -29,6 +31,10 @@ type Needs struct {
 	// Order numbers the names of the layer by their entries. Where two names turn out to be one, the later counts;
 	// without it, as when Needs were written down and read again, the one that has no link in it.
 	Order map[string]int `json:"-"`
+
+	// Sums holds the digests of the layer's files, if ApplyOptions.Sums asked for them: a file that Settle makes may
+	// have the inode number of one that is gone.
+	Sums *manifest.Sums `json:"-"`
 }
 
 // Link is a hard link that waits for its target. Both names are relative to the root of the layer; Name is there as

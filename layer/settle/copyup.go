@@ -173,6 +173,11 @@ func (s *settler) copyBytes(target string, dir int, base string) (err error) {
 	}
 	to := os.NewFile(uintptr(fd), base)
 	defer func() { err = errors.Join(err, to.Close()) }()
+	st, err := inode.Fstat(fd)
+	if err != nil {
+		return err
+	}
+	s.sums.Forget(st.Ino)
 	return s.copyData(from, to)
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/layer/needs"
 )
 
@@ -25,7 +26,7 @@ func Settle(ctx context.Context, dir *os.File, n needs.Needs, parents *os.File) 
 	defer runtime.KeepAlive(dir)
 	s := &settler{
 		ctx: ctx, dir: dir, parents: parents, order: maps.Clone(n.Order), opaque: n.Opaque,
-		implied: setOf(n.ImpliedDirs), whiteouts: setOf(n.Whiteouts),
+		implied: setOf(n.ImpliedDirs), whiteouts: setOf(n.Whiteouts), sums: n.Sums,
 		waiting: map[string]bool{}, copies: map[inode.ID]string{},
 	}
 	for _, step := range []func(needs.Needs) error{s.links, s.directories, s.removals, s.root} {
@@ -46,6 +47,7 @@ type settler struct {
 	whiteouts    map[string]bool     // directories that hold whiteouts
 	waiting      map[string]bool     // names of hard links not made yet
 	copies       map[inode.ID]string // files below that have a copy in the layer under another name
+	sums         *manifest.Sums
 }
 
 func setOf(names []string) map[string]bool {

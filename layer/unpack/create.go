@@ -3,6 +3,7 @@ package unpack
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -83,7 +84,8 @@ func (u *unpacker) directory(base string, m inode.Metadata) error {
 	var n *node
 	switch {
 	case err == nil:
-		n = parent.node.put(base, &node{dir: true})
+		hidden := parent.node.child(base) != nil // by a whiteout, in the tree of the parents
+		n = parent.node.put(base, &node{dir: true, severed: hidden, opaque: hidden})
 		err = u.dropInherited(parent, base)
 	case errors.Is(err, unix.EEXIST):
 		n, err = u.existingDir(parent, base)
@@ -166,6 +168,9 @@ func (u *unpacker) regular(base string, h *tar.Header, m inode.Metadata, body io
 	} else {
 		err = u.writeAll(fd, body)
 	}
+	if err == nil && u.sums != nil {
+		err = u.noteSum(fd)
+	}
 	if err != nil {
 		return err
 	}
@@ -173,17 +178,31 @@ func (u *unpacker) regular(base string, h *tar.Header, m inode.Metadata, body io
 	return m.Write(inode.File{Dir: u.parents.top().fd, Name: base})
 }
 
+// noteSum notes the digest of what was just written to fd.
+func (u *unpacker) noteSum(fd int) error {
+	st, err := inode.Fstat(fd)
+	if err != nil {
+		return fmt.Errorf("stat file: %w", err)
+	}
+	u.sums.Set(st.Ino, [sha256.Size]byte(u.hash.Sum(nil)))
+	return nil
+}
+
 func (u *unpacker) writeAll(fd int, body io.Reader) error {
 	return u.blocks(body, func(_ int64, data []byte) error { return writeFull(fd, data) })
 }
 
-// blocks calls do for one buffer of the body after the other.
+// blocks calls do for one buffer of the body after the other, and digests them if anybody wants to know.
 func (u *unpacker) blocks(body io.Reader, do func(offset int64, data []byte) error) error {
+	u.hash.Reset()
 	for offset := int64(0); ; {
 		n, err := fill(body, u.buf)
 		atEnd := errors.Is(err, io.EOF)
 		if err != nil && !atEnd {
 			return fmt.Errorf("read file: %w", u.source.explain(err))
+		}
+		if u.sums != nil {
+			u.hash.Write(u.buf[:n])
 		}
 		if err := do(offset, u.buf[:n]); err != nil {
 			return fmt.Errorf("write file: %w", err)

@@ -32,7 +32,7 @@ func (u *unpacker) finish() (needs.Needs, error) {
 	if !u.overlay() {
 		return needs.Needs{}, nil
 	}
-	f.needs.Links, f.needs.Opaque, f.needs.Root = links, u.root.opaque, !u.root.named()
+	f.needs.Links, f.needs.Opaque, f.needs.Root, f.needs.Sums = links, u.root.opaque, !u.root.named(), u.sums
 	if len(f.needs.ImpliedDirs) > 0 || len(links) > 0 {
 		f.needs.Order = map[string]int{}
 		u.root.order("", f.needs.Order)
@@ -56,6 +56,7 @@ func (f *finisher) directory(fd int, name string, n *node, alone bool) error {
 		switch {
 		case child.dir:
 			err = f.child(fd, name, base, n, alone)
+		case child.whiteout && !f.u.overlay():
 		case child.whiteout && alone:
 			// There is nothing to hide, and a whiteout with no directory below shows as a broken name.
 			err = unix.Unlinkat(fd, base, 0)

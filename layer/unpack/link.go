@@ -69,9 +69,8 @@ func (u *unpacker) linkTo(base string, target name) error {
 		if err := unix.Linkat(from.fd, target.base, to.fd, base, 0); err != nil {
 			return err
 		}
-		n = nil
-	}
-	if n == nil {
+		u.noteBelow(to.node.put(base, &node{seq: u.seq}), n, path.Join(u.targets.path(), target.base))
+	} else if n == nil {
 		to.node.put(base, &node{seq: u.seq})
 	}
 	u.parents.added()
@@ -143,5 +142,6 @@ func (u *unpacker) finishLink(w waiting) (bool, error) {
 		return false, fmt.Errorf("hard link %q to %q: %w", w.path, w.target, err)
 	}
 	w.node.link = ""
+	u.noteBelow(w.node, from.node.child(target.base), path.Join(u.targets.path(), target.base))
 	return true, nil
 }

@@ -9,15 +9,19 @@ package unpack
 import (
 	"archive/tar"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"iter"
 	"os"
 	"runtime"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/layer/needs"
 )
 
@@ -34,6 +38,8 @@ type Options struct {
 	// Whiteouts records removals in dir, which holds this layer alone and begins empty. When it is nil, dir already
 	// holds the tree of the parents, and what a whiteout names is removed from it.
 	Whiteouts Whiteouts
+	// Sums, unless it is nil, takes the digests of the files that are made.
+	Sums *manifest.Sums
 }
 
 // Result is what was unpacked.
@@ -41,6 +47,8 @@ type Result struct {
 	Size    int64 // sum of the sizes of the regular files
 	Entries int   // tar entries, whiteouts included
 	Needs   needs.Needs
+	// Changes are what the entries did to a directory that holds the tree of the parents too.
+	Changes iter.Seq[manifest.Change]
 }
 
 const bufferSize = 256 << 10
@@ -60,7 +68,7 @@ func Unpack(ctx context.Context, dir *os.File, stream io.Reader, o Options) (Res
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Size: u.size, Entries: u.seq, Needs: needs}, nil
+	return Result{Size: u.size, Entries: u.seq, Needs: needs, Changes: u.changes()}, nil
 }
 
 // unpacker is one Unpack.
@@ -72,13 +80,19 @@ type unpacker struct {
 	parents   *parents // of the entries
 	targets   *parents // of hard links' targets
 	links     []waiting
+	below     map[*node]string // links to files of the parents: the names that they were made to
+	sums      *manifest.Sums
+	hash      hash.Hash
 	seq       int
 	size      int64
 	buf       []byte
 }
 
 func newUnpacker(ctx context.Context, dir int, s *source, o Options) (*unpacker, error) {
-	u := &unpacker{ctx: ctx, source: s, whiteouts: o.Whiteouts, root: &node{dir: true}, buf: make([]byte, bufferSize)}
+	u := &unpacker{
+		ctx: ctx, source: s, whiteouts: o.Whiteouts, root: &node{dir: true}, below: map[*node]string{},
+		sums: o.Sums, hash: sha256.New(), buf: make([]byte, bufferSize),
+	}
 	if err := u.adoptRoot(dir); err != nil {
 		return nil, fmt.Errorf("unpack into layer directory: %w", err)
 	}

@@ -42,10 +42,10 @@ func (u *unpacker) hide(parent *frame, base string) error {
 	if err := u.clear(parent, base); err != nil {
 		return fmt.Errorf("remove: %w", err)
 	}
+	parent.node.put(base, &node{whiteout: true})
 	if !u.overlay() {
 		return nil
 	}
-	parent.node.put(base, &node{whiteout: true})
 	return withFile(parent.fd, func(dir *os.File) error { return u.whiteouts.Whiteout(dir, base) })
 }
 

@@ -189,6 +189,7 @@ func (s store) agree(t testing.TB, src chain.Source) {
 			t.Errorf("the merged view is not that of the layers applied in order:\n%s", diff)
 		}
 	})
+	s.manifestsFit(t, src)
 }
 
 // check makes src and compares it.

@@ -73,7 +73,9 @@ func (u *session) make(ctx context.Context) (err error) {
 	if !u.unordered {
 		err = u.unpackInOrder(ctx)
 	} else if err = u.unpackApart(ctx); err == nil {
-		err = u.settleAll(ctx)
+		if err = u.settleAll(ctx); err == nil {
+			err = u.writeManifests(ctx)
+		}
 	}
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lrun-dev/lrun/layer"
+	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/snapshot"
 )
@@ -33,6 +34,7 @@ type tree struct {
 	key     string
 	dir     string
 	applied layer.Applied
+	sums    *manifest.Sums // nil once the manifest is written
 }
 
 func (st *step) blob() ocispec.Descriptor { return st.source.Image.Layers[st.layer] }

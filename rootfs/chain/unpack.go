@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lrun-dev/lrun/layer"
+	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/snapshot"
 )
@@ -75,6 +76,9 @@ func (u *session) unpackInOrder(ctx context.Context) error {
 	for _, st := range u.plan.steps {
 		err := u.unpack(ctx, st, u.nextKey(), st.parent, nil)
 		if err == nil {
+			err = u.writeManifest(ctx, st.tree)
+		}
+		if err == nil {
 			err = u.commit(ctx, st)
 		}
 		if err != nil {
@@ -115,7 +119,8 @@ func (u *session) unpack(ctx context.Context, st *step, key, parent string, whit
 	}
 	defer func() { err = errors.Join(err, blob.Close()) }()
 	watched := &watchedReader{Reader: blob, reporter: u.report, event: st.event(Unpacking)}
-	applied, err := applyBlob(ctx, dir, watched, whiteouts)
+	sums := &manifest.Sums{}
+	applied, err := applyBlob(ctx, dir, watched, layer.ApplyOptions{Whiteouts: whiteouts, Sums: sums})
 	if err != nil {
 		return err
 	}
@@ -123,7 +128,7 @@ func (u *session) unpack(ctx context.Context, st *step, key, parent string, whit
 		return fmt.Errorf("its content is not what the config of image %s says: expected DiffID %s, found %s: %w",
 			st.source.Image.ID, st.diffID, applied.DiffID, errdefs.ErrDataLoss)
 	}
-	st.tree = &tree{key: key, dir: path, applied: applied}
+	st.tree = &tree{key: key, dir: path, applied: applied, sums: sums}
 	done := st.event(Done)
 	done.Read, done.Unpacked = watched.event.Read, applied.Size
 	u.report.send(done)
@@ -131,11 +136,11 @@ func (u *session) unpack(ctx context.Context, st *step, key, parent string, whit
 }
 
 // applyBlob unpacks a blob, decompressed as its first bytes say.
-func applyBlob(ctx context.Context, dir *os.File, blob io.Reader, whiteouts layer.Whiteouts) (layer.Applied, error) {
+func applyBlob(ctx context.Context, dir *os.File, blob io.Reader, o layer.ApplyOptions) (layer.Applied, error) {
 	tar, _, err := layer.Decompress(bufio.NewReaderSize(blob, 256<<10))
 	if err != nil {
 		return layer.Applied{}, err
 	}
-	applied, err := layer.Apply(ctx, dir, tar, layer.ApplyOptions{Whiteouts: whiteouts})
+	applied, err := layer.Apply(ctx, dir, tar, o)
 	return applied, errors.Join(err, tar.Close())
 }
