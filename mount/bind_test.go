@@ -115,7 +115,17 @@ func TestBindIsPrivate(t *testing.T) {
 func TestBindPropagation(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)
-	source := t.TempDir()
+	private := t.TempDir() // what is mounted below a shared mount, as / is where systemd runs, is shared as well
+	if err := (Mount{Type: "tmpfs", Source: "tmpfs"}).At(private); err != nil {
+		t.Fatal(err)
+	}
+	defer Unmount(private)
+	if err := unix.Mount("", private, "", unix.MS_PRIVATE, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", private)
+	source := filepath.Join(private, "source")
+	mkdir(t, source)
 	if err := (Mount{Type: "tmpfs", Source: "tmpfs"}).At(source); err != nil {
 		t.Fatal(err)
 	}
