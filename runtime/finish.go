@@ -24,7 +24,7 @@ func (a *Active) Finish(ctx context.Context, code int) error {
 	st := a.started
 	st.Status, st.ExitCode, st.Pid, st.PidStart, st.FinishedAt = Exited, code, 0, 0, time.Now().UTC()
 	oom, err := a.group.OOMKilled()
-	st.OOMKilled = oom
+	st.OOMKilled, a.oomKilled = oom, oom
 	errs := []error{err, a.release(ctx)}
 	if a.c.Remove {
 		errs = append(errs, a.store.dropRecord(a.c.ID), os.RemoveAll(a.store.Dir(a.c.ID)))
@@ -33,6 +33,9 @@ func (a *Active) Finish(ctx context.Context, code int) error {
 	}
 	return errors.Join(errs...)
 }
+
+// OOMKilled says, after Finish, whether the kernel has killed a process of the container because it was out of memory.
+func (a *Active) OOMKilled() bool { return a.oomKilled }
 
 // Kill sends SIGKILL to every process of the container's cgroup, however fast it forks.
 func (s *Store) Kill(id string) error {

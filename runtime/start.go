@@ -40,8 +40,9 @@ type Active struct {
 	*launch.Process
 	*Pending
 
-	network Network
-	started State
+	network   Network
+	started   State
+	oomKilled bool
 }
 
 // Start runs the program of c, which is the container that Begin was given, complete by now. On an

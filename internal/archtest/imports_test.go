@@ -50,9 +50,10 @@ var rows = map[string]row{
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount", "runtime/spec"}}, // what launch attaches
 	"runtime/idpool":               {3, []string{"internal/*"}},                          // ranges of ids, which know no container
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
-	"runtime/launch/console":       {3, nil}, // the terminal of an external runtime
-	"runtime/launch/program":       {3, nil}, // the executable of an external runtime
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch/console":       {3, nil},                       // the terminal of an external runtime
+	"runtime/launch/failure":       {3, []string{"runtime/stage"}}, // words for what the stage reports
+	"runtime/launch/program":       {3, nil},                       // the executable of an external runtime
 	"runtime/launch/self":          {3, nil},
 	"runtime/launch/userns":        {3, []string{"internal/*", "runtime/spec"}},
 	"runtime/namespace":            {3, nil}, // what the thread does that makes the first process

@@ -1,7 +1,6 @@
 package launch
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -9,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/runtime/launch/failure"
 	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
@@ -47,73 +47,7 @@ func (p *planner) explain(f *stage.Failure) error {
 	if s.Op == stage.OpExec {
 		return p.explainExec(f)
 	}
-	what := describe(s)
-	if f.Detail != "" {
-		what += " (" + f.Detail + ")"
-	}
-	if s.Flags&stage.NoSymlinks != 0 && errors.Is(f.Errno, unix.ELOOP) && (s.Op == stage.OpAttach || s.Op == stage.OpFilesystem) {
-		return fmt.Errorf("%s: the image has a symbolic link there, which could redirect the mount: %w", what, f.Errno)
-	}
-	if s.Op == stage.OpLimit && f.Errno == unix.EPERM {
-		return fmt.Errorf("%s: that is above the hard limit of lrun, which lacks CAP_SYS_RESOURCE to raise it, or above /proc/sys/fs/nr_open: %w", what, f.Errno)
-	}
-	return fmt.Errorf("%s: %w", what, f.Errno)
-}
-
-func describe(s stage.Step) string {
-	switch s.Op {
-	case stage.OpJoin:
-		return "join cgroup " + s.Path
-	case stage.OpHostname:
-		return fmt.Sprintf("set host name %q", s.Path)
-	case stage.OpDomain:
-		return fmt.Sprintf("set domain name %q", s.Path)
-	case stage.OpLoopback:
-		return "bring the loopback interface up"
-	case stage.OpRoot:
-		return "attach the container's root at " + s.Path
-	case stage.OpAttach, stage.OpInside:
-		return "mount on " + s.Path + " inside the container"
-	case stage.OpFilesystem:
-		return "mount " + s.Data[0] + " on " + s.Path + " inside the container"
-	case stage.OpMask:
-		return "mask " + s.Path
-	case stage.OpReadOnly:
-		return "make " + s.Path + " read-only"
-	case stage.OpMkdir:
-		return "make the working directory " + s.Path
-	case stage.OpChdir:
-		return "enter the working directory " + s.Path
-	case stage.OpLimit:
-		return "set the limit " + s.Path
-	case stage.OpUser:
-		return fmt.Sprintf("become user %d, group %d", s.Flags, s.Attr)
-	default:
-		return fmt.Sprintf("%s inside the container", opName(s))
-	}
-}
-
-func opName(s stage.Step) string {
-	switch s.Op {
-	case stage.OpAttribute:
-		return fmt.Sprintf("take the AppArmor profile %q", s.Path)
-	case stage.OpUnshare:
-		return "make a namespace"
-	case stage.OpPivot:
-		return "change the root directory"
-	case stage.OpSession:
-		return "start a session"
-	case stage.OpStdio:
-		return "set up a standard stream"
-	case stage.OpSeccomp:
-		return "load the seccomp filter"
-	case stage.OpBounding, stage.OpCapabilities:
-		return "set capabilities"
-	case stage.OpDeathSignal:
-		return "bind the container's life to lrun's"
-	default:
-		return fmt.Sprintf("do step %d", s.Op)
-	}
+	return failure.Of(s, f)
 }
 
 func (p *planner) explainExec(f *stage.Failure) error {

@@ -90,7 +90,13 @@ func (p *planner) plan() error {
 	if err := p.mounts(); err != nil {
 		return err
 	}
+	if err := p.devices(); err != nil {
+		return err
+	}
 	p.namespaces()
+	if err := p.sysctls(); err != nil {
+		return err
+	}
 	p.confine()
 	p.do(stage.Step{Op: stage.OpPivot})
 	if err := p.streams.plan(p); err != nil {

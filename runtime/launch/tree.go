@@ -76,7 +76,7 @@ func (p *planner) tmpfs(m specs.Mount) error {
 	}
 	index := p.own(fs)
 	if m.Destination == "/dev" {
-		if err := filesystem.FillDev(fs, p.request.Spec.Linux.Devices, p.request.UserNS); err != nil {
+		if err := filesystem.FillDev(fs, p.devicesOf("/dev"), p.request.UserNS); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 // Host is what of the host's devices the settings name, with their numbers. Those may be others at every start.
 type Host struct {
+	nodes   []specs.LinuxDevice
 	rules   []specs.LinuxDeviceCgroup
 	blockIO *specs.LinuxBlockIO
 }
@@ -21,7 +22,10 @@ type Host struct {
 func FindHost(s Settings) (Host, error) {
 	var h Host
 	var err error
-	h.blockIO, err = blockIO(s.Limits)
+	if h.blockIO, err = blockIO(s.Limits); err != nil {
+		return h, err
+	}
+	h.nodes, h.rules, err = s.Devices.find(s.Privileged)
 	return h, err
 }
 

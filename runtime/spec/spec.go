@@ -27,11 +27,13 @@ type Settings struct {
 	ReadOnly   bool `json:"readOnly,omitempty"`
 	Privileged bool `json:"privileged,omitempty"`
 
-	CapAdd  []string `json:"capAdd,omitempty"`
-	CapDrop []string `json:"capDrop,omitempty"`
-	Mounts  []Mount  `json:"mounts,omitempty"` // attached in this order, after the default ones
-	Limits  Limits   `json:"limits,omitzero"`
-	Tuning  Tuning   `json:"tuning,omitzero"`
+	CapAdd  []string          `json:"capAdd,omitempty"`
+	CapDrop []string          `json:"capDrop,omitempty"`
+	Mounts  []Mount           `json:"mounts,omitempty"` // attached in this order, after the default ones
+	Limits  Limits            `json:"limits,omitzero"`
+	Tuning  Tuning            `json:"tuning,omitzero"`
+	Devices Devices           `json:"devices,omitzero"`
+	Sysctls map[string]string `json:"sysctls,omitempty"` // each of SysctlPath
 	// HostNetwork shares the host's network namespace.
 	HostNetwork bool    `json:"hostNetwork,omitempty"`
 	Sharing     Sharing `json:"sharing,omitzero"`
@@ -98,14 +100,14 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 			Namespaces:        Namespaces(s, f.CgroupV2, f.Joined),
 			Resources:         Resources(s, f.Host),
 			RootfsPropagation: rootPropagation(s.Mounts),
-			Devices:           f.Devices,
+			Devices:           withDevices(f.Devices, f.Host.nodes),
+			Sysctl:            sysctls(s),
 			UIDMappings:       mappings(s.UserNS.UIDs),
 			GIDMappings:       mappings(s.UserNS.GIDs),
 		},
 	}
-	if s.Names.Domain != "" {
-		// For runtimes that do not know Domainname yet (runc before 1.2).
-		c.Linux.Sysctl = map[string]string{"kernel.domainname": s.Names.Domain}
+	if err := checkSysctls(s.Sysctls, c.Linux.Namespaces); err != nil {
+		return nil, err
 	}
 	if s.Sharing.UTS == ModeHost {
 		c.Hostname = "" // it is the host's, and not to be set

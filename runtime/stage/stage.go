@@ -101,6 +101,8 @@ func (c *child) execute(s *Step) syscall.Errno {
 		return c.attachRoot(s)
 	case OpAttach, OpFilesystem, OpInside, OpMask, OpReadOnly, OpReadOnlyRoot, OpMkdir, OpPivot:
 		return c.mountStep(s)
+	case OpDevice:
+		return c.device(s)
 	default:
 		return c.processStep(s)
 	}

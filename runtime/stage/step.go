@@ -35,6 +35,9 @@ const (
 	OpReadOnlyRoot
 	// OpMkdir makes the directory Path and its parents.
 	OpMkdir
+	// OpDevice makes the device node Path in a directory that is there, with the type and mode, number, uid and gid in Blob (four uint64). Flags are
+	// those of OpAttach.
+	OpDevice
 	// OpPivot makes the root attached by OpRoot the root of this process and drops the host's.
 	OpPivot
 	// OpSession starts a session, with a keyring of its own; with a descriptor (a terminal) that becomes its controlling terminal.

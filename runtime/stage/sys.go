@@ -21,6 +21,7 @@ const (
 	atFDCWD           = ^uintptr(99) // -100
 	atEmptyPath       = 0x1000
 	atRecursive       = 0x8000
+	atSymlinkNoFollow = 0x100
 	oPath             = 0x200000
 	resolveNoMagic    = 0x02
 	resolveNoSymlinks = 0x04

@@ -107,6 +107,7 @@ type hostConfig struct {
 	hostconfig.Tuning
 	hostconfig.Mounts
 	hostconfig.Users
+	hostconfig.HostDevices
 }
 
 type inspectedConfig struct {
@@ -164,7 +165,7 @@ func hostConfigOf(c runtime.Container) hostConfig {
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
 		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations, Sharing: hostconfig.SharingOf(s), Security: hostconfig.SecurityOf(s),
 		Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s), Tuning: hostconfig.TuningOf(s),
-		Mounts: hostconfig.MountsOf(s.Mounts), Users: hostconfig.UsersOf(s),
+		Mounts: hostconfig.MountsOf(s.Mounts), Users: hostconfig.UsersOf(s), HostDevices: hostconfig.HostDevicesOf(s),
 	}
 }
 

@@ -3,9 +3,12 @@ package container
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
+	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/container/foreground"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/rootdir"
@@ -97,9 +100,22 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 	removed = true
 	trace.Step("finished")
 	if code != 0 {
-		return command.Exit(code, nil)
+		return command.Exit(code, outOfMemory(c, a, code))
 	}
 	return nil
+}
+
+// outOfMemory says why a program was killed that was for want of memory; nil: it was not.
+func outOfMemory(c runtime.Container, a *runtime.Active, code int) error {
+	const killed = 128 + int(unix.SIGKILL)
+	if code != killed || !a.OOMKilled() {
+		return nil
+	}
+	why := "the host ran out of memory"
+	if limit := c.Settings.Limits.Memory; limit > 0 {
+		why = "it reached its limit of " + units.BytesSize(float64(limit)) + " (--memory)"
+	}
+	return fmt.Errorf("container %s: the kernel killed its program for want of memory: %s", c.Name, why)
 }
 
 // finish ends a container's run, and after --rm the container.

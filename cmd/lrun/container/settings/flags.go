@@ -37,14 +37,15 @@ type Options struct {
 
 	resources  resourceFlags
 	tuning     tuningFlags
+	devices    deviceFlags
 	namespaces namespaceOptions
 	security   securityFlags
 }
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.names.flags(), o.namespaces.flags(),
-		o.security.flags(), o.mounts.Flags(), o.usernsFlags())
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.devices.flags(), o.names.flags(),
+		o.namespaces.flags(), o.security.flags(), o.mounts.Flags(), o.usernsFlags())
 }
 
 func (o *Options) contentFlags() []cli.Flag {

@@ -6,7 +6,6 @@ func Refused() map[string]string {
 		foreground = "containers run in the foreground; use the shell's '&' or a service of your init system"
 		networks   = "there is no network but none, host and container:NAME yet; use --network host"
 		realTime   = "real-time scheduling is not shared out; give weights with --cpu-shares, or time with --cpu-quota"
-		devices    = "only the default devices, or with --privileged all of the host's"
 		health     = "health checks are not run"
 		windows    = "it is for Windows"
 		noPull     = "there are no registries yet; use 'skopeo copy docker://IMAGE oci-archive:FILE' and 'lrun load -i FILE'"
@@ -21,11 +20,10 @@ func Refused() map[string]string {
 		"cpu-rt-period": realTime, "cpu-rt-runtime": realTime, "cpu-count": windows, "cpu-percent": windows, "io-maxbandwidth": windows,
 		"io-maxiops": windows, "kernel-memory": "kernels no longer limit it apart; --memory counts it too",
 		"cgroup-parent": "the cgroup of every container is /lrun/ID, where all of lrun finds it after a crash; limit all of them together in /lrun",
-		"sysctl":        "namespaced settings are the kernel's defaults so far",
 		"isolation":     windows,
 		"link":          "containers cannot reach each other yet; let both share the host's network with --network host, and name the other with --add-host",
-		"device":        devices, "device-cgroup-rule": devices, "gpus": "devices of graphics cards are not found by themselves; use --privileged, and bind the driver's files with -v",
-		"health-cmd": health, "health-interval": health, "health-retries": health, "health-start-interval": health,
+		"gpus":          "devices of graphics cards are not found by themselves; give them with --device, and bind the driver's files with -v",
+		"health-cmd":    health, "health-interval": health, "health-retries": health, "health-start-interval": health,
 		"health-start-period": health, "health-timeout": health, "no-healthcheck": health,
 		"volume-driver": "volumes are directories of this machine; mount what is elsewhere on the host, and use -v DIR:DST",
 		"storage-opt":   "the size of a container is not limited yet",

@@ -41,6 +41,9 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 		return c, err
 	}
 	c.Settings.Security.NoNewPrivileges = o.NoNewPrivileges
+	if err := o.devices.open(&c.Settings); err != nil {
+		return c, err
+	}
 	if err := o.security.security(&c.Settings); err != nil {
 		return c, err
 	}

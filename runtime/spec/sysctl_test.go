@@ -1,0 +1,59 @@
+package spec_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/runtime/spec"
+)
+
+func TestSysctlPath(t *testing.T) {
+	for name, want := range map[string]string{
+		"net.ipv4.ip_forward": "net/ipv4/ip_forward", "net/ipv4/conf/eth0.1/forwarding": "net/ipv4/conf/eth0.1/forwarding",
+		"net.ipv4.conf.eth0/1.forwarding": "net/ipv4/conf/eth0.1/forwarding", "kernel.shmmni": "kernel/shmmni", "fs.mqueue.msg_max": "fs/mqueue/msg_max",
+		"kernel.panic": "", "kernel.shmmni.x": "", "net": "", "net.": "", ".net.x": "", "net..x": "", "net/../kernel/panic": "", "net.//.kernel": "",
+		"fs.file-max": "", "": "", "kernel.domainname": "", "net.x\x00": "",
+	} {
+		got, err := spec.SysctlPath(name)
+		if got != want || (want == "") != errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("SysctlPath(%q) = %q, %v; want %q", name, got, err, want)
+		}
+	}
+}
+
+func FuzzSysctlPath(f *testing.F) {
+	for _, s := range []string{"net.ipv4.ip_forward", "net/ipv4/conf/eth0.1/forwarding", "net.//.x", "net/../x", "fs.mqueue.."} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		path, err := spec.SysctlPath(s)
+		if err == nil && (strings.Contains("/"+path+"/", "/../") || strings.HasPrefix(path, "/") || strings.HasPrefix(path, "kernel/p")) {
+			t.Errorf("%q leads to %q", s, path)
+		}
+	})
+}
+
+// What belongs to a namespace that is the host's would change the host.
+func TestSysctlsOfTheHostAreRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		host bool
+		ok   bool
+	}{"net.core.somaxconn": {false, true}, "net.ipv4.ip_forward": {true, false}, "kernel.sem": {true, true}} {
+		got, err := spec.New(spec.Settings{Args: []string{"true"}, HostNetwork: c.host, Sysctls: map[string]string{name: "1"}}, spec.Facts{})
+		if c.ok && (err != nil || got.Linux.Sysctl[name] != "1") || !c.ok && !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestSysctlsBesideTheDomain(t *testing.T) {
+	got, err := spec.New(spec.Settings{
+		Args: []string{"true"}, Names: spec.Names{Domain: "example"}, Sysctls: map[string]string{"kernel.sem": "1"},
+	}, spec.Facts{})
+	if err != nil || len(got.Linux.Sysctl) != 2 || got.Linux.Sysctl["kernel.sem"] != "1" || got.Linux.Sysctl[spec.DomainSysctl] != "example" {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
