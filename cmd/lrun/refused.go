@@ -35,7 +35,6 @@ func refused() map[string]string {
 		"push":          "keep the archive that was loaded, and use 'skopeo copy'",
 		"rename":        "names are given by 'lrun run --name'",
 		"restart":       "stop the container and use 'lrun start'",
-		"save":          "keep the archive that was loaded",
 		"search":        "search the registry's web page",
 		"secret":        oneHost,
 		"service":       oneHost,

@@ -41,6 +41,7 @@ var rows = map[string]row{
 	"snapshot/overlayfs":           {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
 	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
 	"image/archive":                {3, []string{"internal/*", "image", "image/archive/tree", "image/blob", "image/change", "layer"}},
+	"image/archive/save":           {3, []string{"internal/*", "image", "image/blob"}},
 	"image/archive/tree":           {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"image/builtin":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
@@ -47,18 +46,5 @@ func runExport(ctx context.Context, e *env.Env, o exportOptions, name string) (e
 	if o.output == "" {
 		return layer.WriteTar(ctx, e.Out, root, layer.TarOptions{})
 	}
-	return writeFile(o.output, func(w io.Writer) error { return layer.WriteTar(ctx, w, root, layer.TarOptions{}) })
-}
-
-// writeFile leaves no half-written file behind.
-func writeFile(path string, write func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(f), f.Close())
-	if err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
+	return env.WriteFile(o.output, func(w io.Writer) error { return layer.WriteTar(ctx, w, root, layer.TarOptions{}) })
 }

@@ -25,6 +25,7 @@ func Group() command.Group {
 			{Sub: []string{"inspect"}, New: inspect.Command(Inspector), ReadOnly: true, Args: command.AtLeast(1)},
 			{Top: []string{"load"}, Sub: []string{"load"}, New: loadCommand, Common: true},
 			{Top: []string{"rmi"}, Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
+			{Top: []string{"save"}, Sub: []string{"save"}, New: saveCommand, ReadOnly: true, Args: command.AtLeast(1)},
 			{Top: []string{"tag"}, Sub: []string{"tag"}, New: tagCommand, Args: command.Exactly(2)},
 		},
 	}

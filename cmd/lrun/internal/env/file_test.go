@@ -1,0 +1,71 @@
+package env
+
+import (
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func say(s string) func(io.Writer) error {
+	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
+}
+
+func TestWriteFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for _, s := range []string{"first", "2nd"} {
+		if err := WriteFile(path, say(s)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != s {
+			t.Errorf("the file has %q (%v), want %q", b, err, s)
+		}
+	}
+	broken := errors.New("broken")
+	err := WriteFile(path, func(w io.Writer) error { return errors.Join(say("half")(w), broken) })
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "2nd" {
+		t.Errorf("after an error the file has %q (%v)", b, err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("%d files are left (%v)", len(entries), err)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v (%v)", fi.Mode(), err)
+	}
+}
+
+func TestWriteFileToPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan string)
+	go func() {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- string(b)
+	}()
+	if err := WriteFile(path, say("through")); err != nil {
+		t.Fatal(err)
+	}
+	if s := <-got; s != "through" {
+		t.Errorf("the reader got %q", s)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode()&os.ModeNamedPipe == 0 {
+		t.Errorf("the pipe is a %v now (%v)", fi.Mode(), err)
+	}
+}
+
+func TestWriteFileWithoutDirectory(t *testing.T) {
+	if err := WriteFile(filepath.Join(t.TempDir(), "none", "f"), say("x")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
