@@ -33,21 +33,25 @@ func init() {
 // run receives the plan and executes it. It returns only when a step failed and was reported.
 func run(socket int) {
 	syscall.CloseOnExec(socket)
+	// A neighbour in the same PID namespace must not reach this process and the host's files that it has open, once it
+	// has no more privilege than the neighbour (CVE-2016-9962). The program's own exec ends it.
+	if err := prctl(prSetDumpable, 0); err != 0 {
+		report(socket, noStep, err, "")
+		return
+	}
 	trace := newTracer()
 	trace.step("first process waits", "")
 	fds, err := receive(socket)
-	if err != 0 {
-		report(socket, noStep, err, "")
-		return
-	}
-	plan, err := readAll(fds[0])
-	if err != 0 {
-		report(socket, noStep, err, "")
-		return
+	var plan []byte
+	if err == 0 {
+		plan, err = readAll(fds[0])
 	}
 	steps, ok := decode(plan)
-	if !ok {
-		report(socket, noStep, syscall.EBADMSG, "")
+	if err == 0 && !ok {
+		err = syscall.EBADMSG
+	}
+	if err != 0 {
+		report(socket, noStep, err, "")
 		return
 	}
 	syscall.Umask(0o022) // Docker's, whatever lrun's own is

@@ -37,8 +37,8 @@ const (
 
 	keyctlJoinSession = 1
 
-	prSetPdeathsig  = 1
-	prSetKeepCaps   = 8
+	prSetPdeathsig, prSetDumpable, prSetKeepCaps = 1, 4, 8
+
 	prCapbsetDrop   = 24
 	prSetNoNewPrivs = 38
 	prCapAmbient    = 47
