@@ -1,20 +1,22 @@
 package filesystem
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/containerd/errdefs"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/mount"
 )
 
-// Bind clones the mount at source for a bind with the options of a configuration. An option that a bind cannot
-// have is errdefs.ErrNotImplemented. With idmap the owners of the files are mapped by owners, which may else be nil. The caller closes the clone.
-func Bind(source string, options []string, owners *mount.Owners) (*os.File, error) {
-	attr, rest := Split(options)
-	b := mount.Mount{Type: "bind", Source: source, ReadOnly: attr&unix.MOUNT_ATTR_RDONLY != 0}
+// Bind clones the mount at the source of m, a bind of a configuration. An option that a bind cannot have is
+// errdefs.ErrNotImplemented; what would hide parts of /proc is errdefs.ErrInvalidArgument (see OverProc). With idmap the owners of the files are mapped by owners, which may else be nil. The caller closes the clone.
+func Bind(m specs.Mount, owners *mount.Owners) (*os.File, error) {
+	attr, rest := Split(m.Options)
+	b := mount.Mount{Type: "bind", Source: m.Source, ReadOnly: attr&unix.MOUNT_ATTR_RDONLY != 0}
 	mapped := false
 	for _, option := range rest {
 		switch option {
@@ -33,8 +35,16 @@ func Bind(source string, options []string, owners *mount.Owners) (*os.File, erro
 			return nil, fmt.Errorf("the built-in runtime has no bind option %q; try --runtime runc: %w", option, errdefs.ErrNotImplemented)
 		}
 	}
+	open := b.Open
 	if mapped {
-		return b.OpenMapped(*owners)
+		open = func() (*os.File, error) { return b.OpenMapped(*owners) }
 	}
-	return b.Open()
+	tree, err := open()
+	if err != nil {
+		return nil, err
+	}
+	if err := OverProc(m.Destination, tree); err != nil {
+		return nil, errors.Join(err, tree.Close())
+	}
+	return tree, nil
 }

@@ -109,7 +109,7 @@ func (p *planner) devpts(m specs.Mount) error {
 }
 
 func (p *planner) bind(m specs.Mount) error {
-	tree, err := filesystem.Bind(m.Source, m.Options, p.request.Owners)
+	tree, err := filesystem.Bind(m, p.request.Owners)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,13 @@ package spec
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/containerd/errdefs"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -26,6 +29,23 @@ func mounts(s Settings, f Facts) []specs.Mount {
 		list = append(list, specs.Mount{Destination: InitPath, Type: "bind", Source: f.Init, Options: []string{"bind", "ro"}})
 	}
 	return list
+}
+
+// checkTargets refuses a terminal that would have to be opened from a /dev/pts of somebody's choice (CVE-2025-52565), and
+// a tmpfs that would hide the kernel's answers in /proc. Of other mounts there their file system decides, when they are
+// opened.
+func checkTargets(s Settings) error {
+	for _, m := range s.Mounts {
+		target := path.Clean(m.Target)
+		switch {
+		case s.Terminal && target == "/dev/pts":
+			return fmt.Errorf("open a terminal: a mount or a volume of the image takes the place of the container's /dev/pts; "+
+				"leave it or -t out: %w", errdefs.ErrInvalidArgument)
+		case m.Type == "tmpfs" && (target == "/proc" || strings.HasPrefix(target, "/proc/")):
+			return fmt.Errorf("%s belongs to the kernel; choose another place for the tmpfs: %w", target, errdefs.ErrInvalidArgument)
+		}
+	}
+	return nil
 }
 
 func defaultMounts(s Settings) []specs.Mount {

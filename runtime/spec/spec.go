@@ -78,9 +78,13 @@ type Facts struct {
 const InitPath = "/dev/lrun-init"
 
 // New makes the configuration. It fails with errdefs.ErrInvalidArgument on a capability that is not
-// one and on a user whom the user namespace has not, and with errdefs.ErrFailedPrecondition on one that the user asked for and lrun itself lacks.
+// one, on a user whom the user namespace has not, on a terminal whose place a mount takes and on a tmpfs in /proc, and with
+// errdefs.ErrFailedPrecondition on a capability that the user asked for and lrun itself lacks.
 func New(s Settings, f Facts) (*specs.Spec, error) {
 	kept, err := Capabilities(s, f.Bounding)
+	if err == nil {
+		err = checkTargets(s)
+	}
 	if err != nil {
 		return nil, err
 	}

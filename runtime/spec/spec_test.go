@@ -123,6 +123,28 @@ func TestUserMountTakesTheDefaultsPlace(t *testing.T) {
 	}
 }
 
+func TestTmpfsHidesNothingOfProc(t *testing.T) {
+	for target, refused := range map[string]bool{"/proc": true, "/proc/sys": true, "/x/../proc/self/": true, "/process": false, "/tmp/proc": false} {
+		s := spec.Settings{Args: []string{"sh"}, Mounts: []spec.Mount{{Type: "tmpfs", Target: target}}}
+		if _, err := spec.New(s, spec.Facts{}); errors.Is(err, errdefs.ErrInvalidArgument) != refused {
+			t.Errorf("%s: got %v, want refused: %t", target, err, refused)
+		}
+	}
+}
+
+func TestTerminalIsNeverOfSomebodysChoice(t *testing.T) {
+	for target, refused := range map[string]bool{"/dev/pts": true, "/dev/x/../pts/": true, "/dev/pts/x": false, "/data": false} {
+		s := spec.Settings{Args: []string{"sh"}, Terminal: true, Mounts: []spec.Mount{{Type: "volume", Source: "/v", Target: target}}}
+		if _, err := spec.New(s, spec.Facts{}); errors.Is(err, errdefs.ErrInvalidArgument) != refused {
+			t.Errorf("%s: got %v, want refused: %t", target, err, refused)
+		}
+		s.Terminal = false
+		if _, err := spec.New(s, spec.Facts{}); err != nil {
+			t.Errorf("%s without a terminal: %v", target, err)
+		}
+	}
+}
+
 func TestUserMounts(t *testing.T) {
 	for want, m := range map[string]spec.Mount{
 		"rbind rprivate rw":                {Type: "bind"},
