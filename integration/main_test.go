@@ -23,6 +23,7 @@ const (
 
 func TestMain(m *testing.M) {
 	testscript.Main(prepared{m}, map[string]func(){
+		"attack":  attackMain,
 		"ptyrun":  ptyrunMain,
 		"listing": listingMain,
 		"worst":   worstMain,
