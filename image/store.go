@@ -78,18 +78,23 @@ func (s *Store) List(ctx context.Context) ([]Record, error) {
 // Load reads the manifest and the config of rec and verifies both. Bytes that are missing or wrong are
 // errdefs.ErrDataLoss; when the record is gone as well, it is errdefs.ErrNotFound.
 func (s *Store) Load(ctx context.Context, rec Record) (Image, error) {
-	im, err := s.load(rec)
-	if err == nil {
-		return im, nil
-	}
-	if errors.Is(err, errdefs.ErrNotFound) {
+	// Between two looks the image may have been removed and added again: what is missing time after time is lost.
+	const looks = 4
+	var err error
+	for range looks {
+		var im Image
+		if im, err = s.load(rec); err == nil {
+			return im, nil
+		}
+		if !errors.Is(err, errdefs.ErrNotFound) {
+			return Image{}, fmt.Errorf("load image %s: %w", rec.Image, err)
+		}
 		if records, listErr := s.List(ctx); listErr == nil && !slices.ContainsFunc(records, rec.sameImage) {
 			return Image{}, fmt.Errorf("load image %s: %w", rec.Image, errdefs.ErrNotFound)
 		}
-		// By its text only: the image is there, so nobody may take it for one that is not.
-		err = fmt.Errorf("%s: load or pull the image again: %w", err.Error(), errdefs.ErrDataLoss)
 	}
-	return Image{}, fmt.Errorf("load image %s: %w", rec.Image, err)
+	// By its text only: the image is there, so nobody may take it for one that is not.
+	return Image{}, fmt.Errorf("load image %s: %s: load or pull the image again: %w", rec.Image, err.Error(), errdefs.ErrDataLoss)
 }
 
 func (s *Store) load(rec Record) (Image, error) {

@@ -47,6 +47,13 @@ func (s *Store) Add(ctx context.Context, in *blob.Ingest, candidates []image.Can
 
 // publishImages publishes the blobs and then the records of candidates. The root is locked.
 func (s *Store) publishImages(ctx context.Context, in *blob.Ingest, candidates []image.Candidate) ([]image.Record, error) {
+	before, err := s.Images.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if candidates, err = s.keepManifests(ctx, in, candidates); err != nil {
+		return nil, err
+	}
 	var records []image.Record
 	for _, c := range candidates {
 		if err := checkBlobs(in, c.Image); err != nil {
@@ -56,13 +63,13 @@ func (s *Store) publishImages(ctx context.Context, in *blob.Ingest, candidates [
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, newRecords(c, size)...)
+		records = append(records, newRecords(c, size, before)...)
 	}
 	if err := ctx.Err(); err != nil { // the last moment to turn back
 		return nil, err
 	}
 	digests := in.Digests()
-	err := in.Publish()
+	err = in.Publish()
 	if err == nil {
 		err = s.Images.Put(ctx, records...)
 	}
@@ -72,8 +79,8 @@ func (s *Store) publishImages(ctx context.Context, in *blob.Ingest, candidates [
 	return records, nil
 }
 
-// newRecords returns the records of one candidate.
-func newRecords(c image.Candidate, size int64) []image.Record {
+// newRecords returns the records of one candidate. before are those of the store.
+func newRecords(c image.Candidate, size int64, before []image.Record) []image.Record {
 	r := image.Record{Image: c.Image.ID, Manifest: c.Image.Manifest, RepoDigest: c.RepoDigest, Size: size, Created: created(c.Image)}
 	if len(c.Refs) == 0 {
 		return []image.Record{r}
@@ -81,7 +88,7 @@ func newRecords(c image.Candidate, size int64) []image.Record {
 	list := make([]image.Record, len(c.Refs))
 	for i, ref := range c.Refs {
 		list[i] = r
-		list[i].Ref = ref
+		list[i].Ref, list[i].RepoDigest = ref, repoDigest(c, ref, before)
 	}
 	return list
 }
@@ -97,11 +104,7 @@ func created(im image.Image) time.Time {
 // checkBlobs fails when a blob of im is neither in the ingest nor in the store: one that was counted
 // on may have been removed with another image.
 func checkBlobs(in *blob.Ingest, im image.Image) error {
-	digests := []digest.Digest{im.Manifest.Digest, im.ID}
-	for _, l := range im.Layers {
-		digests = append(digests, l.Digest)
-	}
-	for _, d := range digests {
+	for _, d := range blobsOf(im) {
 		f, err := in.Open(d)
 		if err != nil {
 			return fmt.Errorf("image %s: %w", im.ID, err)
@@ -165,6 +168,6 @@ func (s *Store) replaceBuiltIn(ctx context.Context, name string, chains []digest
 	if err != nil {
 		return err
 	}
-	_, err = s.removeChains(ctx, old, m, name)
-	return err
+	gone, err := s.removeChains(ctx, old, m, name)
+	return errors.Join(err, s.Snapshots.Discard(ctx, gone.orphans))
 }

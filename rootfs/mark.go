@@ -70,11 +70,17 @@ func (s *Store) committedWhere(ctx context.Context, want func(snapshot.Info) boo
 // anyBuiltIn makes removeChains remove the layers of any built-in image.
 const anyBuiltIn = "*"
 
-// removeChains removes those committed snapshots of names, children before parents, that are not
-// marked, that no other snapshot stands on, and that belong to no built-in image but builtIn. It
-// returns what it removed. One that cannot be removed does not stop the rest. The root is locked.
-func (s *Store) removeChains(ctx context.Context, names []string, m marks, builtIn string) ([]string, error) {
-	var removed []string
+// removed is what removeChains has done.
+type removed struct {
+	chains  []string // names of snapshots that are gone
+	orphans []string // their bytes, for snapshot.Store.Discard once the root is no longer locked
+}
+
+// removeChains removes the records of those committed snapshots of names, children before parents, that are not
+// marked, that no other snapshot stands on, and that belong to no built-in image but builtIn. One that cannot be
+// removed does not stop the rest. The root is locked.
+func (s *Store) removeChains(ctx context.Context, names []string, m marks, builtIn string) (removed, error) {
+	var unmarked []string
 	var errs []error
 	for _, name := range names {
 		if m[name] {
@@ -84,34 +90,14 @@ func (s *Store) removeChains(ctx context.Context, names []string, m marks, built
 		if of := info.Labels[LabelBuiltIn]; of != "" && of != builtIn && builtIn != anyBuiltIn {
 			continue
 		}
-		gone := false
 		if err == nil {
-			gone, err = s.removeSnapshot(ctx, name)
-		}
-		if gone {
-			removed = append(removed, name)
-		}
-		if err != nil && !errdefs.IsNotFound(err) {
+			unmarked = append(unmarked, name)
+		} else if !errdefs.IsNotFound(err) {
 			errs = append(errs, err)
 		}
 	}
-	return removed, errors.Join(errs...)
-}
-
-// removeSnapshot removes the snapshot name unless another one, a container's perhaps, stands on it,
-// which is no error. gone tells whether name is no more, although some of its bytes may be left after an error.
-func (s *Store) removeSnapshot(ctx context.Context, name string) (gone bool, err error) {
-	err = s.Snapshots.Remove(ctx, name)
-	if err == nil || errdefs.IsNotFound(err) {
-		return err == nil, err
-	}
-	if _, statErr := s.Snapshots.Stat(ctx, name); errdefs.IsNotFound(statErr) {
-		return true, err
-	}
-	if errdefs.IsFailedPrecondition(err) {
-		err = nil
-	}
-	return false, err
+	gone, orphans, err := s.Snapshots.Forget(ctx, unmarked)
+	return removed{chains: gone, orphans: orphans}, errors.Join(append(errs, err)...)
 }
 
 // retract removes those of the committed snapshots names, which a failed task has made, that no
@@ -121,8 +107,8 @@ func (s *Store) retract(ctx context.Context, names []string) error {
 	if err != nil {
 		return err // the sweep will know when the images can be read again
 	}
-	_, err = s.removeChains(ctx, names, m, anyBuiltIn)
-	return err
+	gone, err := s.removeChains(ctx, names, m, anyBuiltIn)
+	return errors.Join(err, s.Snapshots.Discard(ctx, gone.orphans))
 }
 
 // removeBlobs removes those of digests that no image needs. The root is locked.

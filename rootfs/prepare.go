@@ -161,33 +161,33 @@ func (s *Store) Release(ctx context.Context, key string) error {
 	if has, err := s.has(ctx, id); has || err != nil || info.Parent == "" {
 		return err
 	}
-	err = s.chains.Locked(ctx, func() error { return s.releaseParents(ctx, info.Parent) })
-	if err != nil {
+	var gone removed
+	err = s.chains.Locked(ctx, func() (err error) {
+		gone, err = s.releaseParents(ctx, info.Parent)
+		return err
+	})
+	if err := errors.Join(err, s.Snapshots.Discard(ctx, gone.orphans)); err != nil {
 		return fmt.Errorf("release layers below snapshot %q: %w", key, err)
 	}
 	return nil
 }
 
 // releaseParents removes parent and all below it that nobody needs. The root is locked.
-func (s *Store) releaseParents(ctx context.Context, parent string) error {
+func (s *Store) releaseParents(ctx context.Context, parent string) (removed, error) {
 	infos, err := s.Snapshots.Chain(ctx, parent)
 	if errdefs.IsNotFound(err) {
-		return nil
+		return removed{}, nil
 	}
-	if err != nil {
-		return err
-	}
-	if infos[0].Labels[LabelBuiltIn] != "" {
-		return nil
+	if err != nil || infos[0].Labels[LabelBuiltIn] != "" {
+		return removed{}, err
 	}
 	m, err := s.mark(ctx)
 	if err != nil {
-		return err
+		return removed{}, err
 	}
 	names := make([]string, len(infos))
 	for i, info := range infos {
 		names[i] = info.Key
 	}
-	_, err = s.removeChains(ctx, names, m, "")
-	return err
+	return s.removeChains(ctx, names, m, "")
 }

@@ -45,7 +45,8 @@ type InUse func(id digest.Digest) (container string, running bool)
 // What failed to be deleted does not stop the rest, is in the error, and is taken up by Sweep; the
 // Removed is right in any case.
 func (s *Store) Remove(ctx context.Context, nameOrID string, force bool, inUse InUse) (Removed, error) {
-	var removed Removed
+	var done Removed
+	var orphans []string
 	err := s.chains.Locked(ctx, func() error {
 		rec, err := s.Images.Resolve(ctx, nameOrID)
 		if err != nil {
@@ -60,40 +61,59 @@ func (s *Store) Remove(ctx context.Context, nameOrID string, force bool, inUse I
 		if err != nil {
 			return err
 		}
-		removed, err = s.carryOut(ctx, v, records)
+		done, orphans, err = s.carryOut(ctx, v, records)
 		return err
 	})
-	return removed, err
+	return done, errors.Join(err, s.Snapshots.Discard(ctx, orphans))
 }
 
-// carryOut does what v says with the image that has records.
-func (s *Store) carryOut(ctx context.Context, v verdict, records []image.Record) (Removed, error) {
+// carryOut does what v says with the image that has records. orphans are bytes to be deleted.
+func (s *Store) carryOut(ctx context.Context, v verdict, records []image.Record) (done Removed, orphans []string, err error) {
 	if v.drop {
-		deleted, err := s.deleteImage(ctx, records)
+		deleted, orphans, err := s.deleteImage(ctx, records)
 		if len(deleted) == 0 {
-			return Removed{}, err
+			return Removed{}, orphans, err
 		}
-		return Removed{Untagged: v.lines, Deleted: deleted}, err
+		return Removed{Untagged: v.lines, Deleted: deleted}, orphans, err
 	}
 	if len(v.forget) > 0 {
 		if err := s.Images.Put(ctx, v.forget...); err != nil {
-			return Removed{}, err
+			return Removed{}, nil, err
 		}
 	}
 	if !v.untag.IsZero() {
 		if _, err := s.Images.Untag(ctx, v.untag); err != nil {
-			return Removed{}, err
+			return Removed{}, nil, err
 		}
 	}
-	return Removed{Untagged: v.lines}, nil
+	return Removed{Untagged: v.lines}, nil, nil
 }
 
 // deleteImage removes the image that has records, all of its, then the layers and blobs that nothing
-// else needs. It returns the ID of the image and the ChainIDs of the layers that are gone.
-func (s *Store) deleteImage(ctx context.Context, records []image.Record) ([]string, error) {
-	var chains []string
-	var digests []digest.Digest
-	var damaged error
+// else needs. It returns the ID of the image and the ChainIDs of the layers that are gone, and the bytes to be deleted.
+func (s *Store) deleteImage(ctx context.Context, records []image.Record) (deleted, orphans []string, err error) {
+	chains, digests, damaged := s.parts(ctx, records)
+	if err := s.Images.Drop(ctx, records[0].Image); err != nil {
+		return nil, nil, err
+	}
+	deleted = []string{records[0].Image.String()}
+	m, err := s.mark(ctx)
+	if err == nil {
+		var gone removed
+		gone, err = s.removeChains(ctx, chains, m, "")
+		deleted, orphans = append(deleted, gone.chains...), gone.orphans
+	}
+	err = errors.Join(err, s.removeBlobs(ctx, digests))
+	if damaged != nil { // its parts cannot be told from here
+		more, sweepErr := s.sweepLocked(ctx)
+		orphans, err = append(orphans, more...), errors.Join(err, sweepErr)
+	}
+	return deleted, orphans, err
+}
+
+// parts returns the ChainIDs of the image that has records, top first, and the digests of its blobs; damaged is why some
+// are missing.
+func (s *Store) parts(ctx context.Context, records []image.Record) (chains []string, digests []digest.Digest, damaged error) {
 	for _, r := range records { // they may have different manifests for one config
 		im, err := s.Images.Load(ctx, r)
 		if err != nil {
@@ -104,26 +124,9 @@ func (s *Store) deleteImage(ctx context.Context, records []image.Record) ([]stri
 		for _, c := range slices.Backward(im.ChainIDs()) {
 			chains = append(chains, c.String())
 		}
-		digests = append(digests, im.Manifest.Digest, im.ID)
-		for _, l := range im.Layers {
-			digests = append(digests, l.Digest)
-		}
+		digests = append(digests, blobsOf(im)...)
 	}
-	if err := s.Images.Drop(ctx, records[0].Image); err != nil {
-		return nil, err
-	}
-	deleted := []string{records[0].Image.String()}
-	m, err := s.mark(ctx)
-	if err == nil {
-		var gone []string
-		gone, err = s.removeChains(ctx, chains, m, "")
-		deleted = append(deleted, gone...)
-	}
-	err = errors.Join(err, s.removeBlobs(ctx, digests))
-	if damaged != nil { // its parts cannot be told from here
-		err = errors.Join(err, s.sweepLocked(ctx))
-	}
-	return deleted, err
+	return chains, digests, damaged
 }
 
 // verdict is what Remove is going to do.

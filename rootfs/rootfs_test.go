@@ -98,6 +98,7 @@ type spec struct {
 	layers     [][]byte
 	refs       []string
 	repoDigest digest.Digest
+	plain      bool // no layer is compressed
 }
 
 var created = time.Date(2024, 5, 17, 12, 0, 0, 0, time.UTC)
@@ -116,7 +117,7 @@ func (s spec) ingest(ctx context.Context, in *blob.Ingest) (image.Candidate, err
 	for i, l := range s.layers {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromBytes(l))
 		mediaType := ocispec.MediaTypeImageLayer
-		if i%2 == 1 {
+		if i%2 == 1 && !s.plain {
 			l, mediaType = compressed(l), ocispec.MediaTypeImageLayerGzip
 		}
 		d, err := write(mediaType, l)

@@ -23,31 +23,35 @@ func (s *Store) Sweep(ctx context.Context) error {
 	names, digests, err := s.unneeded(ctx)
 	if err != nil || len(names) > 0 || len(digests) > 0 || len(s.unfinished()) > 0 {
 		// Also after an error: another process may have removed an image while it was read.
-		err = s.chains.Locked(ctx, func() error { return s.sweepLocked(ctx) })
+		err = s.chains.Locked(ctx, func() error {
+			_, err := s.sweepLocked(ctx)
+			return err
+		})
 	}
-	errs = append(errs, err, s.Snapshots.Sweep(ctx))
+	errs = append(errs, err, s.Snapshots.Sweep(ctx)) // this deletes the bytes of what was removed, too
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("sweep root %q: %w", s.root, err)
 	}
 	return nil
 }
 
-// sweepLocked removes the snapshots and blobs that nothing needs. The root is locked.
-func (s *Store) sweepLocked(ctx context.Context) error {
+// sweepLocked removes the snapshots and blobs that nothing needs, and returns the ids of bytes to be deleted. The root is
+// locked.
+func (s *Store) sweepLocked(ctx context.Context) (orphans []string, err error) {
 	var errs []error
 	for _, path := range s.unfinished() {
 		errs = append(errs, os.Remove(path))
 	}
 	names, digests, err := s.unneeded(ctx)
 	if err != nil {
-		return errors.Join(append(errs, err)...)
+		return nil, errors.Join(append(errs, err)...)
 	}
-	_, err = s.removeChains(ctx, names, nil, "")
+	gone, err := s.removeChains(ctx, names, nil, "")
 	errs = append(errs, err)
 	for _, d := range digests {
 		errs = append(errs, s.Blobs.Remove(d))
 	}
-	return errors.Join(errs...)
+	return gone.orphans, errors.Join(errs...)
 }
 
 // unfinished returns the versions of the index that were never finished, which only who has the root

@@ -50,6 +50,73 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 	return nil
 }
 
+// Forget removes the records of those of keys, committed snapshots, that no other snapshot stands on; a child may be
+// among them, before its parent. It reads every record once, however many keys there are, and deletes no bytes: it
+// returns the keys that are gone and the ids that Discard has to delete, which are orphans until then. What is not there or
+// is stood on is left out, and so are snapshots of other kinds. Like Remove it syncs nothing.
+func (s *Store) Forget(ctx context.Context, keys []string) (gone, orphans []string, err error) {
+	if len(keys) == 0 {
+		return nil, nil, nil
+	}
+	err = s.locked(func() (err error) {
+		gone, orphans, err = s.forget(ctx, keys)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("remove snapshots: %w", err)
+	}
+	return gone, orphans, err
+}
+
+// forget is Forget once the store is locked.
+func (s *Store) forget(ctx context.Context, keys []string) (gone, orphans []string, err error) {
+	found, children, shares := map[string]*record{}, map[text]int{}, map[string]int{}
+	look := func(r *record) {
+		children[r.Parent]++
+		shares[r.ID]++
+	}
+	if err := s.claims(look, func(string) {}); err != nil {
+		return nil, nil, err
+	}
+	err = s.records(func(r *record) error {
+		look(r)
+		found[string(r.Key)] = r
+		return ctx.Err()
+	})
+	if err != nil { // an unreadable one may stand on any of them
+		return nil, nil, err
+	}
+	var errs []error
+	for _, key := range keys {
+		r := found[key]
+		if r == nil || r.Kind != Committed || children[r.Key] > 0 {
+			continue
+		}
+		if err := os.Remove(s.record(key)); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		delete(found, key)
+		gone = append(gone, key)
+		children[r.Parent]--
+		if shares[r.ID]--; shares[r.ID] == 0 {
+			orphans = append(orphans, r.ID)
+		}
+	}
+	return gone, orphans, errors.Join(errs...)
+}
+
+// Discard deletes the bytes that Forget has left. One that resists does not stop the others, and is Sweep's.
+func (s *Store) Discard(ctx context.Context, orphans []string) error {
+	var errs []error
+	for _, id := range orphans {
+		if err := s.driver.Remove(ctx, id); err != nil {
+			errs = append(errs, fmt.Errorf("remove snapshots: their names are gone, some bytes are left: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // users fails when a snapshot has, or is about to have, r as its parent, and reports whether another
 // one shares its bytes. A record that is unreadable could be either, and fails too.
 func (s *Store) users(r *record) (shared bool, err error) {
