@@ -45,9 +45,9 @@ func killCases() []killCase {
 		{name: "run", command: "run --name victim busybox true", keeps: true},
 		{name: "create", command: "create --name victim -v /data busybox true", keeps: true},
 		{name: "start", before: made, command: "start -a victim", keeps: true},
-		{name: "rm", before: made, command: "rm victim", keeps: true},
+		{name: "rm", before: made, command: "rm -v victim", keeps: true},
 		{name: "kill", before: []string{"run --name victim busybox sleep 1000 &"}, command: "kill victim", keeps: true},
-		{name: "rm -f", before: []string{"run --name victim busybox sleep 1000 &"}, command: "rm -f victim", keeps: true},
+		{name: "rm -f", before: []string{"run --name victim busybox sleep 1000 &"}, command: "rm -fv victim", keeps: true},
 		{name: "first load", command: "load -q -i " + busyboxArchive(), fresh: true, images: true},
 		{name: "load", command: "load -q -i " + busyboxArchive(), images: true},
 		{name: "rmi", command: "rmi busybox", images: true},
@@ -195,7 +195,7 @@ func (k *killTest) settle(n int) {
 	} else if now := strings.TrimSpace(k.must("ps -a --filter name=victim --format {{.State}}")); now == "created" || now == "exited" && k.name != "kill" && k.name != "rm -f" {
 		k.must("start -a victim")
 	}
-	k.must("rm -f victim")
+	k.must("rm -fv victim")
 	k.same(n, "after rm -f")
 	k.must("create --name victim busybox true")
 	k.must("rm victim")

@@ -90,10 +90,15 @@ type watched struct {
 
 func (d watched) Remove(ctx context.Context, id string) error {
 	l, err := flock.TryExclusive(d.lock)
-	if errors.Is(err, flock.ErrBusy) {
+	switch {
+	case errors.Is(err, flock.ErrBusy):
 		*d.locked = append(*d.locked, id)
-	} else if err == nil {
-		err = l.Unlock()
+	case err != nil:
+		return err
+	default:
+		if err := l.Unlock(); err != nil {
+			return err
+		}
 	}
 	return d.Driver.Remove(ctx, id)
 }

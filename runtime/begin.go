@@ -149,8 +149,11 @@ func (p *Pending) Abandon() error {
 }
 
 func (p *Pending) removeGroup() error {
-	if p.group == nil {
+	if p.hierarchy == nil {
 		return nil
+	}
+	if p.group == nil { // perhaps half made, by who had not what it takes to remove it
+		return p.store.removeCgroup(p.c.ID)
 	}
 	return errors.Join(p.group.Kill(), p.group.Remove())
 }

@@ -51,6 +51,7 @@ type State struct {
 	Status     Status    `json:"status"`
 	Pid        int       `json:"pid,omitempty"`      // in the host's pid namespace
 	PidStart   uint64    `json:"pidStart,omitempty"` // field 22 of /proc/PID/stat: a pid alone may be reused
+	LrunPid    int       `json:"lrunPid,omitempty"`  // the lrun that runs it: the process's parent as long as that lives
 	BootID     string    `json:"bootID,omitempty"`   // start times count from boot
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
+	"github.com/lrun-dev/lrun/internal/procstat"
 	"github.com/lrun-dev/lrun/runtime/share"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
@@ -27,7 +28,7 @@ func donorStore(t *testing.T, settings spec.Settings) (*Store, Container, State)
 	if err := errors.Join(s.Create(claim, c), claim.Close()); err != nil {
 		t.Fatal(err)
 	}
-	start, _, err := processStart(os.Getpid())
+	self, err := procstat.Read(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,7 @@ func donorStore(t *testing.T, settings spec.Settings) (*Store, Container, State)
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := State{Status: Running, Pid: os.Getpid(), PidStart: start, BootID: id}
+	st := State{Status: Running, Pid: os.Getpid(), PidStart: self.Start, BootID: id}
 	if err := s.writeState(c.ID, st, atomicfile.Volatile); err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,11 @@ func (s *Store) writeFiles(c Container) error {
 	for name, content := range map[string]string{
 		"hosts": resolve.Hosts(c.Settings), "hostname": c.Settings.Hostname + "\n", "resolv.conf": resolv,
 	} {
-		if err := os.WriteFile(filepath.Join(s.Dir(c.ID), name), []byte(content), 0o644); err != nil {
+		path := filepath.Join(s.Dir(c.ID), name)
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return err
+		}
+		if err := os.Chmod(path, 0o644); err != nil { // whatever the umask: the container's users read it
 			return err
 		}
 	}

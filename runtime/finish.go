@@ -22,7 +22,7 @@ import (
 // The claim stays the caller's.
 func (a *Active) Finish(ctx context.Context, code int) error {
 	st := a.started
-	st.Status, st.ExitCode, st.Pid, st.PidStart, st.FinishedAt = Exited, code, 0, 0, time.Now().UTC()
+	st.Status, st.ExitCode, st.Pid, st.PidStart, st.LrunPid, st.FinishedAt = Exited, code, 0, 0, 0, time.Now().UTC()
 	oom, err := a.group.OOMKilled()
 	st.OOMKilled, a.oomKilled = oom, oom
 	errs := []error{err, a.release(ctx)}
@@ -37,7 +37,8 @@ func (a *Active) Finish(ctx context.Context, code int) error {
 // OOMKilled says, after Finish, whether the kernel has killed a process of the container because it was out of memory.
 func (a *Active) OOMKilled() bool { return a.oomKilled }
 
-// Kill sends SIGKILL to every process of the container's cgroup, however fast it forks.
+// Kill sends SIGKILL to every process of the container's cgroup, however fast it forks, and to its first process
+// wherever somebody has moved it: all that are left in its PID namespace die with that.
 func (s *Store) Kill(id string) error {
 	hierarchy, err := s.cgroups()
 	if err != nil {
@@ -47,7 +48,8 @@ func (s *Store) Kill(id string) error {
 	if err != nil {
 		return err
 	}
-	return group.Kill()
+	killed := group.Kill()
+	return errors.Join(killed, ignore(s.Signal(id, syscall.SIGKILL), errdefs.ErrFailedPrecondition))
 }
 
 // Signal sends a signal to the first process of the container id, never to another that has its number

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
+	"github.com/lrun-dev/lrun/internal/procstat"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -72,7 +73,7 @@ func (s *Store) recordFailure(id string, why error) error {
 	if err != nil {
 		return err
 	}
-	st.Status, st.Pid, st.PidStart, st.ExitCode, st.OOMKilled, st.Error = Exited, 0, 0, 128, false, why.Error()
+	st.Status, st.Pid, st.PidStart, st.LrunPid, st.ExitCode, st.OOMKilled, st.Error = Exited, 0, 0, 0, 128, false, why.Error()
 	if st.StartedAt.IsZero() {
 		st.Status = Created
 	}
@@ -165,7 +166,7 @@ func (a *Active) configuration(identity spec.Identity, mounts []spec.Mount) (*sp
 
 // record writes that the container runs. A container that is removed at its end needs no durable record.
 func (a *Active) record() error {
-	start, _, err := processStart(a.Pid)
+	first, err := procstat.Read(a.Pid)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ESRCH) { // it may have ended already
 		return err
 	}
@@ -173,7 +174,7 @@ func (a *Active) record() error {
 	if err != nil {
 		return err
 	}
-	a.started = State{Status: Running, Pid: a.Pid, PidStart: start, BootID: boot, StartedAt: time.Now().UTC()}
+	a.started = State{Status: Running, Pid: a.Pid, PidStart: first.Start, LrunPid: os.Getpid(), BootID: boot, StartedAt: time.Now().UTC()}
 	return a.store.writeState(a.c.ID, a.started, atomicfile.Volatile)
 }
 

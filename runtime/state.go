@@ -1,16 +1,13 @@
 package runtime
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
+	"github.com/lrun-dev/lrun/internal/procstat"
 )
 
 // State reads the state of the container id and asks the kernel: a recorded Running whose process is
@@ -50,25 +47,19 @@ func alive(st State) bool {
 	if st.Pid <= 0 {
 		return false
 	}
-	start, zombie, err := processStart(st.Pid)
-	if err != nil || zombie || start != st.PidStart {
+	p, err := procstat.Read(st.Pid)
+	if err != nil || p.Zombie || p.Start != st.PidStart {
 		return false
 	}
 	boot, err := boot.ID()
 	return err == nil && boot == st.BootID
 }
 
-// processStart reads the start time of a process (proc_pid_stat(5), field 22, in clock ticks since boot).
-func processStart(pid int) (start uint64, zombie bool, err error) {
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, false, err
+// supervised says whether a live process of a recorded state still has the lrun that started it, which is its parent.
+func supervised(st State) bool {
+	if st.LrunPid <= 0 || !alive(st) {
+		return false
 	}
-	// The command name, in parentheses, may hold anything; the rest starts after the last one.
-	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
-	if len(fields) < 20 {
-		return 0, false, fmt.Errorf("read start time of process %d: %d fields after the name", pid, len(fields))
-	}
-	start, err = strconv.ParseUint(string(fields[19]), 10, 64)
-	return start, fields[0][0] == 'Z', err
+	p, err := procstat.Read(st.Pid)
+	return err == nil && p.Parent == st.LrunPid
 }

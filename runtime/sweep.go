@@ -83,14 +83,17 @@ func (s *Store) recoverAbandoned(ctx context.Context, id string, release func(co
 // putRight works on a container whose claim we hold, so that nobody else watches it.
 func (s *Store) putRight(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
+	if err != nil && !isAbsent(err) {
+		return err
+	}
+	recorded, stErr := s.recorded(id)
+	if err == nil && stErr == nil && recorded.Status == Running && supervised(recorded) {
+		return nil // somebody has deleted the claim of who runs it, with the state directory
+	}
 	if isAbsent(err) || c.Remove {
 		return s.Delete(ctx, id, release)
 	}
-	if err != nil {
-		return err
-	}
-	recorded, err := s.recorded(id)
-	if err != nil || recorded.Status != Running {
+	if err = stErr; err != nil || recorded.Status != Running {
 		return err
 	}
 	errs := []error{s.removeCgroup(id), s.removeRunDir(c)}

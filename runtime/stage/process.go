@@ -165,11 +165,13 @@ func (c *child) seal() syscall.Errno {
 	// The Go runtime catches every signal, and so leaves the default to the program, but these two if lrun was started
 	// with them ignored, as a shell's background job is.
 	for _, signal := range [...]uintptr{uintptr(syscall.SIGHUP), uintptr(syscall.SIGINT)} {
-		var def [4]uint64 // struct sigaction: SIG_DFL, no flags, no mask
-		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&def)), 0, 8, 0, 0)
+		// struct sigaction: SIG_DFL, no flags, no mask
+		_, _, _ = syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, signal, uintptr(unsafe.Pointer(&[4]uint64{})), 0, 8, 0, 0)
 	}
-	c.sealed = true
-	return 0
+	// And no signal is blocked, whoever started lrun.
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, 2, uintptr(unsafe.Pointer(&[1]uint64{})), 0, 8, 0, 0) // SIG_SETMASK
+	c.sealed = errno == 0
+	return errno
 }
 
 // exec executes the container's program.

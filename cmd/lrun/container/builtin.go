@@ -22,7 +22,7 @@ func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []str
 		return err
 	}
 	if err := create(ctx, e, o, &c, claim, args); err != nil {
-		return errors.Join(err, discard(ctx, e, o, claim))
+		return errors.Join(err, discard(ctx, e, o, claim, nil))
 	}
 	outcome, err := hashLowers(ctx, e, c)
 	if err != nil {

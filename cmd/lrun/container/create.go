@@ -50,7 +50,7 @@ func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []stri
 		return err
 	}
 	if err := create(ctx, e, o, &c, claim, args); err != nil {
-		return errors.Join(err, discard(ctx, e, o, claim))
+		return errors.Join(err, discard(ctx, e, o, claim, nil))
 	}
 	if err := claim.Close(); err != nil {
 		return err
@@ -133,7 +133,7 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 		return c, nil, err
 	}
 	if err := containers(e).TakeIDs(&c); err != nil {
-		return c, nil, errors.Join(err, discardClaim(o, claim))
+		return c, nil, errors.Join(err, discardClaim(o, claim, nil))
 	}
 	return c, claim, nil
 }
@@ -178,18 +178,20 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 	return errors.Join(err, done())
 }
 
-// discard takes back what newContainer and fill have made, as far as they came, and gives the claim up.
-func discard(ctx context.Context, e *env.Env, o *settings.Options, claim *runtime.Claim) error {
-	var errs []error
+// discard takes back what newContainer and fill have made, as far as they came, and gives the claim up. What failed may
+// have kept fill from taking back its own, so it looks everywhere. After an err, of taking back more, the sweep goes on.
+func discard(ctx context.Context, e *env.Env, o *settings.Options, claim *runtime.Claim, err error) error {
+	errs := []error{err}
 	if _, err := e.Rootfs(); err == nil { // else nothing can have been made in it
-		errs = append(errs, containers(e).Delete(context.WithoutCancel(ctx), claim.ID, releaser(e)))
+		errs = append(errs, containers(e).Delete(context.WithoutCancel(ctx), claim.ID, sweeper(e)))
 	}
-	return errors.Join(append(errs, discardClaim(o, claim))...)
+	return discardClaim(o, claim, errors.Join(errs...))
 }
 
-// discardClaim gives the claim up and takes the file of --cidfile back.
-func discardClaim(o *settings.Options, claim *runtime.Claim) error {
-	err := claim.Close()
+// discardClaim gives the claim up, or leaves it to the sweep after work that ended with err, and takes the file of
+// --cidfile back.
+func discardClaim(o *settings.Options, claim *runtime.Claim, err error) error {
+	err = claim.Done(err)
 	if o.IDFile != "" {
 		err = errors.Join(err, os.Remove(o.IDFile))
 	}
@@ -257,13 +259,19 @@ func volumeUsers(e *env.Env) (map[string][]string, error) {
 	return users, err
 }
 
-// sweeper is releaser for a container that was left half made or half deleted: its bytes may have no record.
+// sweeper is releaser for a container that was left half made or half deleted: its bytes may have no record. A damaged
+// record of another snapshot, beside which nobody knows what is needed, does not keep this one from being gone.
 func sweeper(e *env.Env) func(context.Context, string) error {
 	return func(ctx context.Context, id string) error {
 		if err := releaser(e)(ctx, id); err != nil {
 			return err
 		}
-		return e.EachRootfs(func(roots *rootfs.Store) error { return roots.Snapshots.Sweep(ctx) })
+		return e.EachRootfs(func(roots *rootfs.Store) error {
+			if err := roots.Snapshots.Sweep(ctx); !errdefs.IsDataLoss(err) {
+				return err
+			}
+			return nil
+		})
 	}
 }
 

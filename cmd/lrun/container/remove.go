@@ -63,7 +63,7 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 	if err == nil {
 		err = store.Delete(ctx, c.ID, releaser(e))
 	}
-	return errors.Join(err, claim.Close())
+	return claim.Done(err)
 }
 
 // tieVolumes decides, before anything of the container goes, whether its anonymous volumes go with it. A kill in

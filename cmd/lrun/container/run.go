@@ -58,7 +58,7 @@ func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string)
 	ctx, signals := foreground.Catch(ctx)
 	defer signals.Stop()
 	if err := create(ctx, e, o, &c, claim, args); err != nil {
-		return errors.Join(err, pending.Abandon(), discard(ctx, e, o, claim))
+		return errors.Join(err, discard(ctx, e, o, claim, pending.Abandon()))
 	}
 	trace.Step("container made")
 	return runToEnd(ctx, e, c, claim, pending, signals)

@@ -2,6 +2,7 @@
 package self
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -27,6 +28,9 @@ func Executable() (*os.File, error) {
 	}
 	// It is executed by its number after the child has put its own descriptors at 0 to 3 and some above.
 	fd, err := unix.FcntlInt(uintptr(tree), unix.F_DUPFD_CLOEXEC, outOfTheWay)
+	if errors.Is(err, unix.EINVAL) { // fcntl(2): the number is beyond what the process may have
+		return nil, fmt.Errorf("duplicate the descriptor of lrun's executable: raise the limit of open files (ulimit -n) above %d: %w", outOfTheWay, unix.EMFILE)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("duplicate the descriptor of lrun's executable: %w", err)
 	}
