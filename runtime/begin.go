@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"errors"
-	"fmt"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/lrun-dev/lrun/runtime/capability"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
-	"github.com/lrun-dev/lrun/runtime/seccomp"
 	"github.com/lrun-dev/lrun/runtime/share"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
@@ -57,7 +55,7 @@ func (s *Store) Begin(c Container) *Pending {
 		}
 		close(p.grouped)
 		if p.err = p.failed; p.err == nil && spec.Filtered(c.Settings) {
-			p.err = p.compile(c)
+			p.err = p.prepareFilter(c)
 		}
 	}()
 	return p
@@ -90,32 +88,6 @@ func (p *Pending) make(c Container) (err error) {
 	})
 	trace.Step("cgroup made")
 	return err
-}
-
-// compile makes the seccomp profile, which depends on the capabilities, and its filter.
-func (p *Pending) compile(c Container) error {
-	kept, err := spec.Capabilities(c.Settings, p.bounding)
-	if err != nil {
-		return err
-	}
-	if own := c.Settings.Security.Seccomp; own != "" {
-		p.profile, err = seccomp.Load([]byte(own), kept)
-	} else {
-		p.profile, err = seccomp.Default(kept)
-	}
-	if err != nil || p.child == nil {
-		return err
-	}
-	if p.filter.Flags, err = seccomp.Flags(p.profile); err != nil {
-		return err
-	}
-	program, err := seccomp.Compile(p.profile)
-	if err != nil {
-		return fmt.Errorf("compile the seccomp profile: %w", err)
-	}
-	p.filter.Program = seccomp.Bytes(program)
-	trace.Step("filter compiled")
-	return nil
 }
 
 func (p *Pending) wait() error {

@@ -61,6 +61,7 @@ var rows = map[string]row{
 	"runtime/reaper":               {3, nil},
 	"runtime/resolve":              {3, []string{"internal/*", "runtime/spec"}},
 	"runtime/seccomp":              {3, []string{"internal/*", "mount", "network"}},
+	"runtime/seccomp/cache":        {3, []string{"internal/*"}},
 	"runtime/seccomp/internal/gen": {3, nil},                                             // go generate
 	"runtime/share":                {3, []string{"internal/*", "mount", "runtime/spec"}}, // what containers share with each other
 	"runtime/spec":                 {3, []string{"internal/*", "mount", "network"}},
