@@ -181,3 +181,28 @@ list_commands() {
 	add "$1" "ctr 1.6" "${ctr[@]}" "${ctr_args[@]}"
 	add "$1" "docker 20.10" "${docker[@]}" "${args[@]}"
 }
+
+# section_growth runs many containers one after the other: the last hundred must take as long as the first. Its target is the
+# ratio of their medians, below 1.2.
+section_growth() {
+	local i n=1000 part=100 start stamp=$BENCH_DIR/results/growth first last
+	[[ -z $BENCH_QUICK ]] || n=60 part=20
+	load busybox
+	for ((i = 0; i < n; i++)); do
+		start=${EPOCHREALTIME/[.,]/}
+		"${lrun[@]}" run --rm --network none "$busybox" true
+		echo $((${EPOCHREALTIME/[.,]/} - start))
+	done >"$stamp"
+	first=$(head -n "$part" "$stamp" | sort -n | sed -n "$((part / 2))p")
+	last=$(tail -n "$part" "$stamp" | sort -n | sed -n "$((part / 2))p")
+	jq -n --argjson ratio "$(jq -n "$last / $first")" '{verdicts: [{held: ($ratio < 1.2), $ratio}]}' >"$BENCH_DIR/results/growth.json"
+	{
+		echo "### $n containers one after the other"
+		echo
+		echo "| work | median, first $part | median, last $part | ratio | target |"
+		echo "|---|--:|--:|--:|---|"
+		jq -nr --argjson f "$first" --argjson l "$last" \
+			'def ms: . / 100 | round / 10; "| `run --rm` of `true` | \($f | ms) ms | \($l | ms) ms | \($l / $f * 100 | round / 100) | < 1.2 |"'
+		echo
+	} | tee -a "$BENCH_PAGE"
+}
