@@ -19,11 +19,15 @@ const DefaultShmSize = 64 << 20
 // its place.
 func mounts(s Settings, f Facts) []specs.Mount {
 	list := shared(defaultMounts(s), s, f)
-	list = slices.DeleteFunc(list, func(m specs.Mount) bool {
-		return slices.ContainsFunc(s.Mounts, func(u Mount) bool { return path.Clean(u.Target) == m.Destination })
-	})
 	for _, m := range s.Mounts {
-		list = append(list, userMount(m, s.UserNS))
+		own := userMount(m, s.UserNS)
+		// In the place of the default one, so that what comes below it, such as /dev/pts, is mounted on it.
+		instead := func(d specs.Mount) bool { return d.Destination == path.Clean(m.Target) }
+		if i := slices.IndexFunc(list, instead); i >= 0 {
+			list[i] = own
+		} else {
+			list = append(list, own)
+		}
 	}
 	if f.Init != "" {
 		list = append(list, specs.Mount{Destination: InitPath, Type: "bind", Source: f.Init, Options: []string{"bind", "ro"}})
