@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/pack"
 )
 
 // TreeDigest digests the tree in the directory dir, itself included: names, types, modes, owners, modification times,
@@ -27,8 +28,8 @@ func TreeDigest(ctx context.Context, dir string) (digest.Digest, error) {
 		return "", err
 	}
 	defer root.Close()
-	t := &treeDigester{sum: sha256.New(), names: firstNames{}}
-	if err := walkTree(ctx, int(root.Fd()), t.add); err != nil {
+	t := &treeDigester{sum: sha256.New(), names: pack.FirstNames{}}
+	if err := pack.Walk(ctx, int(root.Fd()), t.add); err != nil {
 		return "", fmt.Errorf("digest tree %q: %w", dir, err)
 	}
 	return digest.NewDigest(digest.SHA256, t.sum), nil
@@ -36,21 +37,21 @@ func TreeDigest(ctx context.Context, dir string) (digest.Digest, error) {
 
 type treeDigester struct {
 	sum   hash.Hash
-	names firstNames
+	names pack.FirstNames
 }
 
 // add writes one file. Every field is a number of fixed size or has its length before it, so that no two trees can
 // be written alike.
-func (t *treeDigester) add(f found) error {
-	t.text(f.path)
-	first := t.names.of(f)
+func (t *treeDigester) add(f pack.File) error {
+	t.text(f.Path)
+	first := t.names.Of(f)
 	t.text(first)
 	if first != "" {
 		return nil
 	}
-	s := &f.stat
+	s := &f.Stat
 	t.numbers(uint64(s.Mode), uint64(s.Uid), uint64(s.Gid), uint64(s.Mtim.Sec), uint64(s.Mtim.Nsec))
-	xattrs, err := f.xattrs()
+	xattrs, err := f.Xattrs()
 	if err != nil {
 		return err
 	}
@@ -63,24 +64,24 @@ func (t *treeDigester) add(f found) error {
 	case unix.S_IFREG:
 		return t.content(f)
 	case unix.S_IFLNK:
-		target, err := inode.Readlink(f.dir, f.base)
+		target, err := inode.Readlink(f.Dir, f.Base)
 		t.text(target)
-		return f.wrap("read link", err)
+		return f.Wrap("read link", err)
 	case unix.S_IFCHR, unix.S_IFBLK:
 		t.numbers(s.Rdev)
 	}
 	return nil
 }
 
-func (t *treeDigester) content(f found) error {
-	file, err := f.open()
+func (t *treeDigester) content(f pack.File) error {
+	file, err := f.Open()
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	content := sha256.New()
 	if _, err := io.Copy(content, file); err != nil {
-		return f.wrap("read", err)
+		return f.Wrap("read", err)
 	}
 	t.text(string(content.Sum(nil)))
 	return nil

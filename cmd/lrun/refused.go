@@ -19,7 +19,6 @@ func refused() map[string]string {
 		"config":        oneHost,
 		"context":       noDaemon,
 		"cp":            "share a directory with 'lrun run -v', or use 'lrun export CONTAINER | tar -x'",
-		"diff":          "use 'lrun export CONTAINER | tar -t' and compare",
 		"events":        noDaemon,
 		"exec":          "start another container with 'lrun run', or use nsenter with the pid of 'lrun inspect'",
 		"login":         "use 'skopeo login' with 'skopeo copy', and 'lrun load'",

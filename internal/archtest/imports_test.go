@@ -21,10 +21,12 @@ var rows = map[string]row{
 	"internal/*": {0, nil},
 
 	"mount":           {1, []string{"internal/*"}},
-	"layer":           {1, []string{"internal/*", "layer/identity", "layer/manifest", "layer/needs", "layer/settle", "layer/unpack"}},
+	"layer":           {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},
+	"layer/diff":      {1, []string{"internal/*", "layer/pack"}},                    // the inside of layer.Diff
 	"layer/identity":  {1, nil},                                                     // image needs ChainIDs, but no layers
 	"layer/manifest":  {1, []string{"internal/*"}},                                  // what a layer's files are, for checks
 	"layer/needs":     {1, []string{"layer/manifest"}},                              // what unpack notes and settle does
+	"layer/pack":      {1, []string{"internal/*"}},                                  // what WriteTar and Diff have in common
 	"layer/unpack":    {1, []string{"internal/*", "layer/manifest", "layer/needs"}}, // the inside of layer.Apply
 	"layer/settle":    {1, []string{"internal/*", "layer/manifest", "layer/needs"}}, // the inside of layer.Settle
 	"layer/layertest": {1, []string{"internal/*", "layer", "layer/manifest"}},

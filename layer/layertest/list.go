@@ -24,7 +24,7 @@ func List(t testing.TB, root string) []string {
 		if err != nil {
 			return err
 		}
-		line, err := listOne(path)
+		line, err := listOne(path, true)
 		name, _ := filepath.Rel(root, path)
 		lines = append(lines, fmt.Sprintf("%q %s", name, line))
 		return err
@@ -35,12 +35,25 @@ func List(t testing.TB, root string) []string {
 	return lines
 }
 
-func listOne(path string) (string, error) {
+// Describe tells one file as List does, without its name and, if times is false, without its time.
+func Describe(t testing.TB, path string, times bool) string {
+	t.Helper()
+	line, err := listOne(path, times)
+	if err != nil {
+		t.Fatalf("describe %s: %v", path, err)
+	}
+	return line
+}
+
+func listOne(path string, times bool) (string, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
 		return "", err
 	}
-	line := fmt.Sprintf("%06o %d:%d %d.%09d", st.Mode, st.Uid, st.Gid, st.Mtim.Sec, st.Mtim.Nsec)
+	line := fmt.Sprintf("%06o %d:%d", st.Mode, st.Uid, st.Gid)
+	if times {
+		line += fmt.Sprintf(" %d.%09d", st.Mtim.Sec, st.Mtim.Nsec)
+	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		data, err := os.ReadFile(path)

@@ -7,6 +7,7 @@ import (
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/changes"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/list"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/stop"
@@ -36,12 +37,15 @@ func Group() command.Group {
 			{Top: one("kill"), Sub: one("kill"), New: killCommand, Args: command.AtLeast(1)},
 			{Top: one("stop"), Sub: one("stop"), New: stopCommand, Args: command.AtLeast(1), Common: true},
 			{Top: one("rm"), Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
+			{Top: one("diff"), Sub: one("diff"), New: diffCommand, Args: command.Exactly(1)},
 			{Top: one("export"), Sub: one("export"), New: exportCommand, Args: command.Exactly(1)},
 			{Top: one(builtin.Command), New: helloCommand, Hidden: true},
 			{Sub: one("inspect"), New: inspectCommand, Args: command.AtLeast(1)},
 		},
 	}
 }
+
+func diffCommand(e *env.Env) *cli.Command { return changes.DiffCommand(e, sweep) }
 
 func stopCommand(e *env.Env) *cli.Command { return stop.Command(e, sweep) }
 
