@@ -48,10 +48,20 @@ func (s *Store) claim(name string, r *record) (*claim, error) {
 	} else if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %q: %w", f.Name(), err), f.Close())
 	}
-	if err := errors.Join(f.Truncate(0), write(f, content)); err != nil {
+	if err := errors.Join(empty(f), write(f, content)); err != nil {
 		return nil, errors.Join(err, c.abandon())
 	}
 	return c, nil
+}
+
+// empty cuts what a dead process has left in f. A file that is empty already is left alone: ext4 writes the bytes of one
+// that was cut when it is closed.
+func empty(f *os.File) error {
+	fi, err := f.Stat()
+	if err != nil || fi.Size() == 0 {
+		return err
+	}
+	return f.Truncate(0)
 }
 
 // write writes all of content.
