@@ -86,6 +86,13 @@ func TestStrangeNames(t *testing.T) {
 	), lt.Tar(lt.Whiteout("new\nline"), lt.Whiteout("caf\xe9"), lt.Whiteout("\xff\xfe/x")))
 }
 
+// textACL is a file as "tar --acls" writes it.
+func textACL() lt.Entry {
+	e := lt.File("acl", "")
+	e.Header.PAXRecords = map[string]string{"SCHILY.acl.access": "user::rw-,user:lisa:r--,group::r--,mask::r--,other::---"}
+	return e
+}
+
 func TestRefusals(t *testing.T) {
 	testutil.RequireRoot(t)
 	for _, tt := range []struct {
@@ -109,6 +116,7 @@ func TestRefusals(t *testing.T) {
 		{"overlay's whiteout", []lt.Entry{lt.Char("dev/x", 0, 0)}, []string{`"dev/x"`, "0:0"}},
 		{"device number", []lt.Entry{lt.Block("dev/x", 1<<12, 1)}, []string{"4096:1"}},
 		{"owner -1", []lt.Entry{lt.File("f", "", lt.Owner(1<<32-1, 0))}, []string{"4294967295"}},
+		{"ACL as text", []lt.Entry{textACL()}, []string{`"acl"`, "SCHILY.acl.access"}},
 		{"unknown type", []lt.Entry{{Header: header('Z', "z")}}, []string{`"z"`, "'Z'"}},
 		{"contiguous file", []lt.Entry{{Header: header('7', "z")}}, []string{"'7'"}},
 	} {

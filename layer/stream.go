@@ -9,6 +9,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 )
 
@@ -120,9 +121,16 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// maxPadding is how much may follow the end of the archive. Writers of tar fill up a record of 10 KiB; a blob of some
+// megabytes can hold terabytes of zeros.
+const maxPadding = 1 << 30
+
 // drain reads what follows the end of the archive, which counts for the DiffID, and returns the digest of all.
 func (s *stream) drain() (digest.Digest, error) {
-	for {
+	for padding := 0; ; {
+		if padding += len(s.rest); padding > maxPadding {
+			return "", fmt.Errorf("read layer: more than %d bytes follow the end of the archive: %w", maxPadding, errdefs.ErrInvalidArgument)
+		}
 		s.rest = nil
 		var b [1]byte
 		if _, err := s.Read(b[:]); errors.Is(err, io.EOF) {

@@ -97,7 +97,7 @@ func (e endless) Read(p []byte) (int, error) {
 func TestCancel(t *testing.T) {
 	testutil.RequireRoot(t)
 	long := lt.File("f", "")
-	long.Header.Size = 1 << 40
+	long.Header.Size = 1 << 30
 	var head bytes.Buffer
 	w := newTarWriter(&head)
 	must(t, w.WriteHeader(&long.Header))

@@ -6,13 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
+	"runtime"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/archive/tree"
 	"github.com/lrun-dev/lrun/image/blob"
 )
 
@@ -72,16 +74,52 @@ func (r *reader) image(ctx context.Context, desc ocispec.Descriptor) (image.Imag
 	if err != nil {
 		return im, err
 	}
-	documents := []ocispec.Descriptor{im.Manifest, {Digest: im.ID, Size: int64(len(im.RawConfig))}}
-	for i, d := range slices.Concat(im.Layers, documents) {
+	if err := r.takeLayers(ctx, im); err != nil {
+		return im, err
+	}
+	for _, d := range []ocispec.Descriptor{im.Manifest, {Digest: im.ID, Size: int64(len(im.RawConfig))}} {
 		if _, err := r.take(ctx, r.locate(d), ocispec.Descriptor{Digest: d.Digest, Size: d.Size}); err != nil {
-			if i < len(im.Layers) {
-				err = fmt.Errorf("layer %d of image %s: %w", i+1, im.ID, err)
-			}
 			return im, err
 		}
 	}
 	return im, nil
+}
+
+// takeLayers takes the layers of an image, from a directory as many at once as there are CPUs.
+func (r *reader) takeLayers(ctx context.Context, im image.Image) error {
+	sizes := make([]int64, len(im.Layers))
+	g, all := errgroup.WithContext(ctx)
+	g.SetLimit(1)
+	if _, many := r.files.(*tree.Directory); many {
+		g.SetLimit(runtime.GOMAXPROCS(0))
+	}
+	begun := map[digest.Digest]bool{}
+	for i, d := range im.Layers {
+		if _, taken := r.taken[d.Digest]; taken || begun[d.Digest] {
+			continue
+		}
+		begun[d.Digest] = true
+		g.Go(func() error {
+			name := r.locate(d)
+			got, err := r.files.Take(all, name, ocispec.Descriptor{Digest: d.Digest, Size: d.Size})
+			if sizes[i] = got.Size; err != nil {
+				return fmt.Errorf("layer %d of image %s: %w", i+1, im.ID, missing(name, err))
+			}
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, d := range im.Layers {
+		if begun[d.Digest] && r.taken[d.Digest] == 0 {
+			r.taken[d.Digest] = sizes[i]
+		}
+		if err := blob.Compare(d, d.Digest, r.taken[d.Digest]); err != nil {
+			return fmt.Errorf("layer %d of image %s: %w", i+1, im.ID, missing(blobName(d.Digest), err))
+		}
+	}
+	return nil
 }
 
 // parse reads the manifest that desc describes and its config.

@@ -60,12 +60,17 @@ func (in *Ingest) WriteUnknown(ctx context.Context, r io.Reader) (digest.Digest,
 
 // write takes in r, hashed with alg, if it is what want describes.
 func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
+	if err := checkRoom(in.dir, want); err != nil {
+		return "", 0, fmt.Errorf("write blob %s: %w", want.Digest, err)
+	}
 	f, err := os.CreateTemp(in.dir, "")
 	if err != nil {
 		return "", 0, fmt.Errorf("write blob: %w", err)
 	}
 	d, n, err := fill(ctx, f, alg, want, r)
 	if err == nil {
+		// The disk may begin while layers are unpacked; Sync waits for it, and is told what went wrong.
+		_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
 		err = f.Chmod(0o644)
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
@@ -75,6 +80,25 @@ func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.
 		return "", 0, errors.Join(err, os.Remove(f.Name()))
 	}
 	return d, n, nil
+}
+
+// bigBlob is how much a blob must take so that it is worth asking whether there is room for it.
+const bigBlob = 16 << 20
+
+// checkRoom fails when the filesystem of dir has no room for a blob.
+func checkRoom(dir string, want ocispec.Descriptor) error {
+	if want.Size < bigBlob {
+		return nil
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("ask for free space: %w", err)
+	}
+	if room := st.Bfree * uint64(st.Bsize); uint64(want.Size) > room {
+		return fmt.Errorf("it has %.1f MB, %.1f MB more than are free on the file system of %q: %w",
+			float64(want.Size)/1e6, float64(uint64(want.Size)-room)/1e6, dir, unix.ENOSPC)
+	}
+	return nil
 }
 
 // fill copies r to f and compares it with want.

@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 )
 
 func TestWriteVerifies(t *testing.T) {
@@ -34,6 +35,7 @@ func TestWriteVerifies(t *testing.T) {
 		{"digest unknown", ocispec.Descriptor{Size: 7}, strings.NewReader("x"), errdefs.ErrDataLoss, "blob is corrupt: expected 7 bytes, found 1"},
 		{"reader fails", describe(good), io.MultiReader(strings.NewReader("con"), iotest.ErrReader(failing)), failing, ""},
 		{"no digest", ocispec.Descriptor{Digest: "sha256:../../../x", Size: -1}, strings.NewReader(good), errdefs.ErrInvalidArgument, ""},
+		{"no room", ocispec.Descriptor{Digest: digest.FromString(good), Size: 1 << 60}, iotest.ErrReader(failing), unix.ENOSPC, "MB more than are free"},
 		{"algorithm", ocispec.Descriptor{Digest: "md5:d41d8cd98f00b204e9800998ecf8427e", Size: -1}, strings.NewReader(good), errdefs.ErrInvalidArgument, ""},
 	} {
 		t.Run(c.title, func(t *testing.T) {

@@ -20,20 +20,21 @@ type row struct {
 var rows = map[string]row{
 	"internal/*": {0, nil},
 
-	"mount":           {1, []string{"internal/*"}},
-	"layer":           {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},
-	"layer/diff":      {1, []string{"internal/*", "layer/pack"}},                    // the inside of layer.Diff
-	"layer/identity":  {1, nil},                                                     // image needs ChainIDs, but no layers
-	"layer/manifest":  {1, []string{"internal/*"}},                                  // what a layer's files are, for checks
-	"layer/needs":     {1, []string{"layer/manifest"}},                              // what unpack notes and settle does
-	"layer/pack":      {1, []string{"internal/*"}},                                  // what WriteTar and Diff have in common
-	"layer/unpack":    {1, []string{"internal/*", "layer/manifest", "layer/needs"}}, // the inside of layer.Apply
-	"layer/settle":    {1, []string{"internal/*", "layer/manifest", "layer/needs"}}, // the inside of layer.Settle
-	"layer/layertest": {1, []string{"internal/*", "layer", "layer/manifest"}},
-	"image/blob":      {1, []string{"internal/*"}},
-	"image/change":    {1, []string{"internal/*"}}, // import and commit both change configs
-	"network":         {1, []string{"internal/*"}},
-	"volume":          {1, []string{"internal/*"}},
+	"mount":                {1, []string{"internal/*"}},
+	"layer":                {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},
+	"layer/diff":           {1, []string{"internal/*", "layer/pack"}},                                            // the inside of layer.Diff
+	"layer/identity":       {1, nil},                                                                             // image needs ChainIDs, but no layers
+	"layer/manifest":       {1, []string{"internal/*"}},                                                          // what a layer's files are, for checks
+	"layer/needs":          {1, []string{"layer/manifest"}},                                                      // what unpack notes and settle does
+	"layer/pack":           {1, []string{"internal/*"}},                                                          // what WriteTar and Diff have in common
+	"layer/unpack":         {1, []string{"internal/*", "layer/manifest", "layer/needs", "layer/unpack/content"}}, // the inside of layer.Apply
+	"layer/unpack/content": {1, []string{"internal/*"}},                                                          // the bytes of a file
+	"layer/settle":         {1, []string{"internal/*", "layer/manifest", "layer/needs"}},                         // the inside of layer.Settle
+	"layer/layertest":      {1, []string{"internal/*", "layer", "layer/manifest"}},
+	"image/blob":           {1, []string{"internal/*"}},
+	"image/change":         {1, []string{"internal/*"}}, // import and commit both change configs
+	"network":              {1, []string{"internal/*"}},
+	"volume":               {1, []string{"internal/*"}},
 
 	"overlay":               {2, []string{"internal/*", "mount"}},
 	"snapshot":              {2, []string{"internal/*", "mount"}},

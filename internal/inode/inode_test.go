@@ -2,8 +2,10 @@ package inode
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -153,6 +155,35 @@ func TestMetadata(t *testing.T) {
 	}
 	if fi, err := os.Lstat(dir + "/d/e"); err != nil || fi.Mode().Perm() != 0o755 {
 		t.Errorf("something else changed: %v, %v", fi.Mode(), err)
+	}
+}
+
+// TestWriteNew: a new file gets all that it lacks, whichever part that is.
+func TestWriteNew(t *testing.T) {
+	testutil.RequireRoot(t)
+	fd, dir := open(t)
+	for i, m := range []Metadata{
+		{Mode: 0o640},
+		{Mode: 0o644},
+		{Mode: 0o4640},
+		{Mode: 0o640, UID: 5},
+		{Mode: 0o6640, GID: 6},
+		{Mode: 0o640, Xattrs: map[string]string{"user.x": "y"}},
+		{Mode: 0o640, Mtime: unix.Timespec{Sec: -7, Nsec: 5}},
+	} {
+		name := fmt.Sprint("new", i)
+		f, err := OpenAt(fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL, 0o640)
+		must(t, err)
+		st, err := Fstat(f)
+		must(t, errors.Join(err, unix.Close(f)))
+		must(t, m.WriteNew(File{fd, name}, st))
+		p, err := OpenPath(unix.AT_FDCWD, dir+"/"+name)
+		must(t, err)
+		got, err := Read(p)
+		must(t, errors.Join(err, unix.Close(p)))
+		if !reflect.DeepEqual(got, m) {
+			t.Errorf("got %+v, want %+v", got, m)
+		}
 	}
 }
 

@@ -57,6 +57,18 @@ func (m Metadata) Write(f File) error {
 	return nil
 }
 
+// WriteNew is Write for a regular file that was just made, has the status st and no xattr: it leaves out what is right
+// already, which for most files is all but the time.
+func (m Metadata) WriteNew(f File, st unix.Stat_t) error {
+	if int(st.Uid) != m.UID || int(st.Gid) != m.GID || len(m.Xattrs) > 0 || st.Mode&Permissions != m.Mode {
+		return m.Write(f)
+	}
+	if err := SetTime(f.Dir, f.Name, m.Mtime); err != nil {
+		return fmt.Errorf("set times: %w", err)
+	}
+	return nil
+}
+
 // WriteExceptTime is Write for a directory whose entries are still to come.
 func (m Metadata) WriteExceptTime(f File) error {
 	if err := unix.Fchownat(f.Dir, f.Name, m.UID, m.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {

@@ -2,8 +2,6 @@ package unpack
 
 import (
 	"archive/tar"
-	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -153,7 +151,7 @@ func (u *unpacker) regular(base string, h *tar.Header, m inode.Metadata, body io
 	const flags = unix.O_WRONLY | unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW
 	fd := -1
 	_, err = u.fresh(base, func(dir int) (err error) {
-		fd, err = inode.OpenAt(dir, base, flags, 0o600)
+		fd, err = inode.OpenAt(dir, base, flags, m.Mode&0o777)
 		return err
 	})
 	if fd >= 0 {
@@ -163,132 +161,17 @@ func (u *unpacker) regular(base string, h *tar.Header, m inode.Metadata, body io
 	if err != nil {
 		return fmt.Errorf("create file: %w", err)
 	}
-	if isSparse(h) {
-		err = u.writeSparse(fd, h.Size, body)
-	} else {
-		err = u.writeAll(fd, body)
-	}
-	if err == nil && u.sums != nil {
-		err = u.noteSum(fd)
-	}
+	sum, err := u.content.Write(fd, h, body)
 	if err != nil {
 		return err
 	}
-	u.size += h.Size
-	return m.Write(inode.File{Dir: u.parents.top().fd, Name: base})
-}
-
-// noteSum notes the digest of what was just written to fd.
-func (u *unpacker) noteSum(fd int) error {
 	st, err := inode.Fstat(fd)
 	if err != nil {
 		return fmt.Errorf("stat file: %w", err)
 	}
-	u.sums.Set(st.Ino, [sha256.Size]byte(u.hash.Sum(nil)))
-	return nil
-}
-
-func (u *unpacker) writeAll(fd int, body io.Reader) error {
-	return u.blocks(body, func(_ int64, data []byte) error { return writeFull(fd, data) })
-}
-
-// blocks calls do for one buffer of the body after the other, and digests them if anybody wants to know.
-func (u *unpacker) blocks(body io.Reader, do func(offset int64, data []byte) error) error {
-	u.hash.Reset()
-	for offset := int64(0); ; {
-		n, err := fill(body, u.buf)
-		atEnd := errors.Is(err, io.EOF)
-		if err != nil && !atEnd {
-			return fmt.Errorf("read file: %w", u.source.explain(err))
-		}
-		if u.sums != nil {
-			u.hash.Write(u.buf[:n])
-		}
-		if err := do(offset, u.buf[:n]); err != nil {
-			return fmt.Errorf("write file: %w", err)
-		}
-		if atEnd {
-			return nil
-		}
-		if err := u.ctx.Err(); err != nil {
-			return err
-		}
-		offset += int64(n)
-	}
-}
-
-// fill is io.ReadFull that reports the reader's own error: io.EOF at the end, whether or not the buffer is full.
-func fill(r io.Reader, buf []byte) (n int, err error) {
-	for n < len(buf) && err == nil {
-		var m int
-		m, err = r.Read(buf[n:])
-		n += m
-	}
-	return n, err
-}
-
-func writeFull(fd int, data []byte) error {
-	for len(data) > 0 {
-		n, err := unix.Write(fd, data)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		data = data[n:]
-	}
-	return nil
-}
-
-// isSparse reports that the tar marks the file as sparse: GNU's old form or one of the three in PAX records.
-func isSparse(h *tar.Header) bool {
-	if h.Typeflag == tar.TypeGNUSparse {
-		return true
-	}
-	for key := range h.PAXRecords {
-		if strings.HasPrefix(key, "GNU.sparse.") {
-			return true
-		}
-	}
-	return false
-}
-
-// holeSize is the block in which zeros are looked for: that of nearly every filesystem.
-const holeSize = 4096
-
-// writeSparse leaves out the blocks that are all zero, which package tar gives for the holes.
-func (u *unpacker) writeSparse(fd int, size int64, body io.Reader) error {
-	if err := unix.Ftruncate(fd, size); err != nil {
-		return fmt.Errorf("set size: %w", err)
-	}
-	var zeros [holeSize]byte
-	return u.blocks(body, func(offset int64, data []byte) error {
-		for len(data) > 0 {
-			block := data[:min(len(data), holeSize)]
-			if !bytes.Equal(block, zeros[:len(block)]) {
-				if err := pwriteFull(fd, block, offset); err != nil {
-					return err
-				}
-			}
-			data, offset = data[len(block):], offset+int64(len(block))
-		}
-		return nil
-	})
-}
-
-func pwriteFull(fd int, data []byte, offset int64) error {
-	for len(data) > 0 {
-		n, err := unix.Pwrite(fd, data, offset)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		data, offset = data[n:], offset+int64(n)
-	}
-	return nil
+	u.sums.Set(st.Ino, sum)
+	u.size += h.Size
+	return m.WriteNew(inode.File{Dir: u.parents.top().fd, Name: base}, st)
 }
 
 func (u *unpacker) symlink(base string, h *tar.Header, m inode.Metadata) error {

@@ -11,7 +11,11 @@ import (
 	"github.com/lrun-dev/lrun/layer/needs"
 )
 
-const paxXattr = "SCHILY.xattr."
+// The PAX records of xattrs, and those in which "tar --acls" writes ACLs with names that only its own host knows.
+const (
+	paxXattr = "SCHILY.xattr."
+	paxACL   = "SCHILY.acl."
+)
 
 // metadata reads the metadata of a tar entry. PAX SCHILY.xattr records are xattrs.
 func metadata(h *tar.Header) (inode.Metadata, error) {
@@ -28,6 +32,9 @@ func metadata(h *tar.Header) (inode.Metadata, error) {
 	}
 	for key, value := range h.PAXRecords {
 		xattr, ok := strings.CutPrefix(key, paxXattr)
+		if strings.HasPrefix(key, paxACL) {
+			return m, needs.Invalid("an ACL as text (record %s) is not supported: write it as an xattr, as tools for containers do", key)
+		}
 		if !ok {
 			continue
 		}

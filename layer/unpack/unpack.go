@@ -9,10 +9,8 @@ package unpack
 import (
 	"archive/tar"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"iter"
 	"os"
@@ -23,6 +21,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/inode"
 	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/layer/needs"
+	"github.com/lrun-dev/lrun/layer/unpack/content"
 )
 
 // Whiteouts writes removals down in a layer's own directory, in the form of the filesystem that will show it.
@@ -51,7 +50,8 @@ type Result struct {
 	Changes iter.Seq[manifest.Change]
 }
 
-const bufferSize = 256 << 10
+// MaxEntries is how many entries a layer may have. The record of each is kept in memory until the last has come.
+const MaxEntries = 4_000_000
 
 // Unpack unpacks stream into dir, up to the end of the archive; what follows there is left unread.
 func Unpack(ctx context.Context, dir *os.File, stream io.Reader, o Options) (Result, error) {
@@ -82,16 +82,16 @@ type unpacker struct {
 	links     []waiting
 	below     map[*node]string // links to files of the parents: the names that they were made to
 	sums      *manifest.Sums
-	hash      hash.Hash
+	content   *content.Writer
 	seq       int
+	limit     int // of seq
 	size      int64
-	buf       []byte
 }
 
 func newUnpacker(ctx context.Context, dir int, s *source, o Options) (*unpacker, error) {
 	u := &unpacker{
 		ctx: ctx, source: s, whiteouts: o.Whiteouts, root: &node{dir: true}, below: map[*node]string{},
-		sums: o.Sums, hash: sha256.New(), buf: make([]byte, bufferSize),
+		sums: o.Sums, content: content.NewWriter(ctx, o.Sums != nil, s.explain), limit: MaxEntries,
 	}
 	if err := u.adoptRoot(dir); err != nil {
 		return nil, fmt.Errorf("unpack into layer directory: %w", err)
@@ -143,7 +143,9 @@ func (u *unpacker) entries() error {
 		if err := u.ctx.Err(); err != nil {
 			return err
 		}
-		u.seq++
+		if u.seq++; u.seq > u.limit {
+			return needs.Invalid("unpack: the layer has more than %d entries", u.limit)
+		}
 		if err := u.entry(h, r); err != nil {
 			return fmt.Errorf("unpack %q: %w", h.Name, err)
 		}
