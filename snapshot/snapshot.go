@@ -81,8 +81,10 @@ type Rebaser interface {
 	Rebase(ctx context.Context, s Snapshot) error
 }
 
-// Renewer is a Driver whose volatile snapshots need work before they are mounted once more.
+// Renewer is a Driver whose snapshots may need work before they are mounted once more.
 type Renewer interface {
-	// Renew makes the volatile s mountable again. The machine has not crashed since it was made.
+	// Renew makes s, an active snapshot or a view, mountable again. It may have been mounted before, and
+	// an active one may be where a Commit was cut off after the driver's. If s is volatile, the machine
+	// has not crashed since it was made. Renew is quick.
 	Renew(ctx context.Context, s Snapshot) error
 }

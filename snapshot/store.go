@@ -84,7 +84,7 @@ func (s *Store) Chain(ctx context.Context, key string) ([]Info, error) {
 
 // Mounts says how to mount the active snapshot or view key: every mount in turn at the same place.
 // A committed one is errdefs.ErrFailedPrecondition (take a View), and so is a volatile one that was
-// made before the machine last started. The Store does not know what is mounted: the same active
+// made before the machine last started, or one that is just being committed. The Store does not know what is mounted: the same active
 // snapshot must not be mounted twice at once.
 func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
 	r, err := s.lookup(key)
@@ -97,12 +97,30 @@ func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
 	if err := checkBoot(r); err != nil {
 		return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
 	}
-	if d, ok := s.driver.(Renewer); ok && r.Boot != "" {
-		if err := d.Renew(ctx, r.snapshot()); err != nil {
-			return nil, err
+	if d, ok := s.driver.(Renewer); ok {
+		if err := s.renew(ctx, d, r); err != nil {
+			return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
 		}
 	}
 	return s.driver.Mounts(r.snapshot())
+}
+
+// renew lets the driver renew r, unless it is being committed, or was meanwhile: what is frozen then
+// has to stay so.
+func (s *Store) renew(ctx context.Context, d Renewer, r *record) error {
+	return s.locked(func() error {
+		now, err := s.lookup(string(r.Key))
+		if err != nil {
+			return err
+		}
+		if now.ID != r.ID || now.Kind != r.Kind {
+			return fmt.Errorf("it was replaced meanwhile: %w", errdefs.ErrFailedPrecondition)
+		}
+		if err := s.unclaimed(r); err != nil {
+			return err
+		}
+		return d.Renew(ctx, r.snapshot())
+	})
 }
 
 // checkBoot refuses a volatile snapshot of an earlier boot.

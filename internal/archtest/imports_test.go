@@ -18,7 +18,8 @@ type row struct {
 // rows has a row for each package. A name that ends in /* stands for all below. A new package is a
 // new row, with a reason.
 var rows = map[string]row{
-	"internal/*": {0, nil},
+	"internal/*":    {0, nil},
+	"internal/tree": {0, []string{"internal/subvolume"}}, // what it deletes may be one
 
 	"mount":                {1, []string{"internal/*"}},
 	"layer":                {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},
@@ -43,6 +44,7 @@ var rows = map[string]row{
 
 	"snapshot/overlayfs":           {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
 	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
+	"snapshot/btrfs":               {3, []string{"internal/*", "mount", "snapshot"}},
 	"image/archive":                {3, []string{"internal/*", "image", "image/archive/tree", "image/blob", "image/change", "layer"}},
 	"image/archive/save":           {3, []string{"internal/*", "image", "image/blob"}},
 	"image/archive/tree":           {3, []string{"internal/*", "image", "image/blob", "layer"}},

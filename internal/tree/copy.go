@@ -35,7 +35,7 @@ func Copy(ctx context.Context, dst, src string) (err error) {
 	defer func() { err = errors.Join(err, to.Close()) }()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	c := &copier{ctx: ctx, fail: stop, root: to, links: map[uint64]string{}, slots: make(chan struct{}, workers())}
+	c := &copier{ctx: ctx, fail: stop, root: to, links: map[inode]string{}, slots: make(chan struct{}, workers())}
 	c.slots <- struct{}{}
 	c.directory(to, from, "")
 	return context.Cause(ctx)
@@ -55,7 +55,7 @@ type copier struct {
 	slots chan struct{} // one element for each goroutine at work
 
 	mu    sync.Mutex
-	links map[uint64]string // inodes of src with several names: the first name of the copy
+	links map[inode]string // files of src with several names: the first name of the copy
 }
 
 // directory copies what is in from, then what from itself is: the entries change its times. path is
@@ -139,9 +139,9 @@ func (c *copier) subdirectory(to, from *os.File, path, name string, others *sync
 func (c *copier) linked(to, from *os.File, path, name string, st *unix.Stat_t) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	first, ok := c.links[st.Ino]
+	first, ok := c.links[inodeOf(st)]
 	if !ok {
-		c.links[st.Ino] = path + name
+		c.links[inodeOf(st)] = path + name
 		return c.file(to, from, name, st)
 	}
 	if err := unix.Linkat(int(c.root.Fd()), first, int(to.Fd()), name, 0); err != nil {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/subvolume"
 )
 
 const (
@@ -22,6 +24,7 @@ const (
 // may be deleted by others meanwhile. What resists does not stop the rest. Where something is
 // mounted, in this mount namespace, nothing is deleted, and the error is an
 // errdefs.ErrFailedPrecondition. Files that are immutable or append-only are made deletable.
+// Subvolumes of btrfs are deleted as such, read-only ones too.
 func Remove(ctx context.Context, path string) error {
 	parent, err := os.Open(filepath.Dir(path))
 	if errors.Is(err, os.ErrNotExist) {
@@ -104,6 +107,15 @@ func (r *remover) attempt(dir *os.File, name string, depth int) (seen int, err e
 	}
 	if err != nil {
 		return 0, err
+	}
+	if subvolume.Is(d) {
+		gone, err := r.subvolume(dir, d, name)
+		if gone || err != nil {
+			return 0, errors.Join(err, d.Close())
+		}
+		if depth > 1 { // nothing can be renamed out of it
+			return 0, errors.Join(d.Close(), r.inner(dir, name))
+		}
 	}
 	if depth == 1 {
 		r.top = d

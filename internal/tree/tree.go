@@ -43,3 +43,9 @@ func openTop(path string) (*os.File, error) {
 func entryError(op string, dir *os.File, name string, err error) error {
 	return &fs.PathError{Op: op, Path: dir.Name() + "/" + name, Err: err}
 }
+
+// inode is what tells files apart. In one mount there are several devices when subvolumes are in it,
+// and each of those counts its inodes from the same number.
+type inode struct{ dev, ino uint64 }
+
+func inodeOf(st *unix.Stat_t) inode { return inode{st.Dev, st.Ino} }

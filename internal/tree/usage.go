@@ -20,7 +20,7 @@ func Usage(ctx context.Context, path string) (size, inodes int64, err error) {
 	if err := unix.Fstat(int(top.Fd()), &st); err != nil {
 		return 0, 0, errors.Join(entryError("stat", top, ".", err), top.Close())
 	}
-	c := counter{ctx: ctx, seen: map[uint64]bool{}}
+	c := counter{ctx: ctx, seen: map[inode]bool{}}
 	c.count(&st)
 	err = c.directory(top)
 	return c.size, c.inodes, errors.Join(err, top.Close())
@@ -29,7 +29,7 @@ func Usage(ctx context.Context, path string) (size, inodes int64, err error) {
 type counter struct {
 	ctx          context.Context
 	size, inodes int64
-	seen         map[uint64]bool // inodes that have several names; all of one filesystem
+	seen         map[inode]bool // files that have several names
 }
 
 func (c *counter) count(st *unix.Stat_t) {
@@ -61,11 +61,11 @@ func (c *counter) entry(d *os.File, name string) error {
 		return entryError("stat", d, name, err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		if st.Nlink > 1 && c.seen[st.Ino] {
+		if st.Nlink > 1 && c.seen[inodeOf(&st)] {
 			return nil
 		}
 		if st.Nlink > 1 {
-			c.seen[st.Ino] = true
+			c.seen[inodeOf(&st)] = true
 		}
 		c.count(&st)
 		return nil

@@ -102,6 +102,9 @@ func (d *Driver) Rebase(_ context.Context, s snapshot.Snapshot) error {
 
 // Renew lets a volatile snapshot be mounted once more.
 func (d *Driver) Renew(_ context.Context, s snapshot.Snapshot) error {
+	if !s.Volatile {
+		return nil
+	}
 	return overlay.Renew(d.work(s.ID))
 }
 

@@ -186,7 +186,7 @@ func (i inspector) layers(ctx context.Context, im image.Image) (graphDriver, err
 	paths, err := layerPaths(ctx, snapshots, chain)
 	switch {
 	case err != nil || len(paths) == 0:
-	case driver.Name == "vfs": // the topmost holds the whole tree
+	case driver.Name != "overlayfs": // the topmost holds the whole tree
 		g.Data["Dir"] = paths[0]
 	default:
 		g.Data["UpperDir"] = paths[0]

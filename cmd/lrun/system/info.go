@@ -108,7 +108,7 @@ func (i *info) stores(ctx context.Context, e *env.Env) error {
 		return err
 	}
 	i.Driver, i.DriverChosen, i.DriverReason = driver.Name, driver.Chosen, driver.Reason
-	if driver.Name != "vfs" {
+	if driver.Name == "overlayfs" {
 		i.DriverMethod = driver.Method.String()
 	}
 	if e.Containers == nil {

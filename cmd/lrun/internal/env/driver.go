@@ -9,9 +9,11 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/internal/subvolume"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/btrfs"
 	"github.com/lrun-dev/lrun/snapshot/overlayfs"
 	"github.com/lrun-dev/lrun/snapshot/vfs"
 )
@@ -20,6 +22,7 @@ import (
 const (
 	overlayfsName = "overlayfs"
 	vfsName       = "vfs"
+	btrfsName     = "btrfs"
 )
 
 // Driver says how layers are kept.
@@ -48,6 +51,9 @@ func (e *Env) pickDriver() (Driver, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Driver{}, err
 	}
+	if e.driver == btrfsName {
+		return Driver{Name: btrfsName, Chosen: true}, onBtrfs(dir)
+	}
 	if err := os.MkdirAll(e.State(), 0o700); err != nil {
 		return Driver{}, err
 	}
@@ -60,6 +66,16 @@ func (e *Env) pickDriver() (Driver, error) {
 		e.Notice("overlayfs does not work here, so the vfs driver copies the whole image for each container: %s", d.Reason)
 	}
 	return d, err
+}
+
+// onBtrfs refuses a directory of another filesystem.
+func onBtrfs(dir string) error {
+	ok, err := subvolume.Supported(dir)
+	if err == nil && !ok {
+		err = errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver btrfs does not work here: %s is not on btrfs; "+
+			"name a directory there with --root, or leave --driver out", dir))
+	}
+	return err
 }
 
 // nested is reason, or in a container, where the root is on overlayfs itself, what to do about that.
@@ -88,7 +104,7 @@ func choose(asked string, s overlay.Support) (Driver, error) {
 func checkDriver(name string) error {
 	advice := ""
 	switch name {
-	case "", overlayfsName, vfsName:
+	case "", overlayfsName, vfsName, btrfsName:
 		return nil
 	case "overlay", "overlay2":
 		advice = "it is called overlayfs here"
@@ -98,12 +114,10 @@ func checkDriver(name string) error {
 		advice = "it is given up everywhere; use overlayfs on any file system"
 	case "zfs":
 		advice = "use overlayfs on a zfs data set (zfs 2.2), or vfs"
-	case "btrfs":
-		advice = "it is not in this version; overlayfs works on btrfs"
 	case "fuse-overlayfs", "native":
 		advice = "use overlayfs, the kernel's own"
 	default:
-		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("there is no driver %q: use overlayfs or vfs", name))
+		return errdefs.ErrInvalidArgument.WithMessage(fmt.Sprintf("there is no driver %q: use overlayfs, btrfs or vfs", name))
 	}
 	return errdefs.ErrNotImplemented.WithMessage(fmt.Sprintf("driver %s is not supported: %s", strings.TrimSpace(name), advice))
 }
@@ -123,8 +137,11 @@ func (e *Env) openSnapshots() (*snapshot.Store, error) {
 func (e *Env) snapshotsOn(d Driver) (*snapshot.Store, error) {
 	dir := filepath.Join(e.Root(), "snapshots", d.Name)
 	data := filepath.Join(dir, "data")
-	if d.Name == vfsName {
+	switch d.Name {
+	case vfsName:
 		return snapshot.Open(dir, vfs.New(data))
+	case btrfsName:
+		return snapshot.Open(dir, btrfs.New(data))
 	}
 	return snapshot.Open(dir, overlayfs.New(data, d.Method))
 }

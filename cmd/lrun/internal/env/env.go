@@ -87,7 +87,7 @@ func (e *Env) Flags() []cli.Flag {
 			Value: DefaultState, EnvVars: []string{"LRUN_STATE"}, Destination: &e.state,
 		},
 		&cli.StringFlag{
-			Name: "driver", Usage: "keep layers with `NAME`: overlayfs or vfs",
+			Name: "driver", Usage: "keep layers with `NAME`: overlayfs, btrfs or vfs",
 			EnvVars: []string{"LRUN_DRIVER"}, DefaultText: "the best that works here", Destination: &e.driver,
 		},
 		&cli.StringFlag{

@@ -94,7 +94,6 @@ func TestDriverRefuses(t *testing.T) {
 		{"aufs", "driver aufs is not supported: it is in no kernel any more; use overlayfs"},
 		{"devicemapper", "driver devicemapper is not supported: it is given up everywhere; use overlayfs on any file system"},
 		{"zfs", "driver zfs is not supported: use overlayfs on a zfs data set (zfs 2.2), or vfs"},
-		{"btrfs", "driver btrfs is not supported: it is not in this version; overlayfs works on btrfs"},
 		{"fuse-overlayfs", "driver fuse-overlayfs is not supported: use overlayfs, the kernel's own"},
 	}
 	for _, tt := range tests {
@@ -104,7 +103,7 @@ func TestDriverRefuses(t *testing.T) {
 		}
 	}
 	e, _ := newTestEnv(t, best(), "--driver", "nope")
-	if _, err := e.Driver(); !errdefs.IsInvalidArgument(err) || err.Error() != `there is no driver "nope": use overlayfs or vfs` {
+	if _, err := e.Driver(); !errdefs.IsInvalidArgument(err) || err.Error() != `there is no driver "nope": use overlayfs, btrfs or vfs` {
 		t.Errorf("got %v", err)
 	}
 	if _, err := e.Images(); !errdefs.IsInvalidArgument(err) {
@@ -112,6 +111,11 @@ func TestDriverRefuses(t *testing.T) {
 	}
 	if _, err := os.Lstat(e.Root()); !errors.Is(err, os.ErrNotExist) {
 		t.Error("the root was made")
+	}
+	e, _ = newTestEnv(t, best(), "--driver", "btrfs", "--root", "/dev/shm/lrun-env-"+filepath.Base(t.TempDir()))
+	defer os.RemoveAll(e.Root())
+	if _, err := e.Driver(); !errdefs.IsNotImplemented(err) || !strings.Contains(err.Error(), "is not on btrfs; name a directory there with --root") {
+		t.Errorf("got %v", err)
 	}
 	e, _ = newTestEnv(t, overlay.Support{Reason: "why"}, "--driver", "overlayfs")
 	if _, err := e.Driver(); !errdefs.IsNotImplemented(err) || !strings.Contains(err.Error(), "(why)") {

@@ -28,7 +28,7 @@ func (e *Env) EachRootfs(fn func(*rootfs.Store) error) error {
 		return err
 	}
 	var errs []error
-	for _, driver := range []string{overlayfsName, vfsName} {
+	for _, driver := range []string{overlayfsName, btrfsName, vfsName} {
 		if _, err := os.Lstat(filepath.Join(root, "snapshots", driver)); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
