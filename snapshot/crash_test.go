@@ -57,6 +57,16 @@ func TestKilledBetweenSteps(t *testing.T) {
 			}
 			must(t)(s.Remove(ctx, "k"))
 			tt.left(t, s)
+			faults, err := s.Faults(ctx)
+			must(t)(err)
+			if len(faults) == 0 {
+				t.Error("what is left is not reported")
+			}
+			for _, f := range faults {
+				if !f.Leftover {
+					t.Errorf("what a kill leaves is called damage: %+v", f)
+				}
+			}
 			must(t)(s.Sweep(ctx))
 			checkEmpty(t, s)
 		})

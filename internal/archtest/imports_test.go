@@ -38,7 +38,8 @@ var rows = map[string]row{
 	"volume":               {1, []string{"internal/*"}},
 
 	"overlay":               {2, []string{"internal/*", "mount"}},
-	"snapshot":              {2, []string{"internal/*", "mount"}},
+	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/key"}},
+	"snapshot/key":          {2, nil}, // file names and words of any bytes
 	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "layer/layertest"}},
 	"image":                 {2, []string{"internal/*", "image/blob", "layer/identity"}},
 
@@ -74,6 +75,8 @@ var rows = map[string]row{
 
 	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "snapshot"}},
 	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "snapshot"}},
+
+	"rootfs/check": {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "rootfs/chain", "snapshot"}}, // is what is there what was stored
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

@@ -45,7 +45,7 @@ func (c *changeScanner) add(root int, change Change) error {
 		}
 	}
 	if change.Removed {
-		return c.w.Write(Entry{Path: change.Path, Type: Whiteout})
+		return c.emit(Entry{Path: change.Path, Type: Whiteout})
 	}
 	e, err := c.describe(at, change.Path, base)
 	if err != nil {
@@ -57,7 +57,7 @@ func (c *changeScanner) add(root int, change Change) error {
 			return err
 		}
 	}
-	if err := c.w.Write(e); err != nil || e.Type != Dir {
+	if err := c.emit(e); err != nil || e.Type != Dir {
 		return err
 	}
 	fd, err := inode.OpenDir(at, base)

@@ -28,9 +28,30 @@ const maxXattr = 64 << 10
 // level.
 func WriteDirectory(ctx context.Context, w *Writer, dir *os.File, sums *Sums) error {
 	defer runtime.KeepAlive(dir)
-	s := newScanner(ctx, w, sums)
+	s := newScanner(ctx, w.Write, sums)
 	return s.walk(int(dir.Fd()), "", ".")
 }
+
+// Scan ranges over all that dir holds now, itself included, as a manifest of the kind Directory would say it. Without
+// content no file is read, and every SHA256 is zero. It ends after an error.
+func Scan(ctx context.Context, dir *os.File, content bool) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		defer runtime.KeepAlive(dir)
+		s := newScanner(ctx, func(e Entry) error {
+			if !yield(e, nil) {
+				return errEnough
+			}
+			return nil
+		}, nil)
+		s.skipContent = !content
+		if err := s.walk(int(dir.Fd()), "", "."); err != nil && !errors.Is(err, errEnough) {
+			yield(Entry{}, err)
+		}
+	}
+}
+
+// errEnough ends a Scan that nobody listens to any more.
+var errEnough = errors.New("enough")
 
 // Change is a name that a layer changed in a tree that it shares with the layers below.
 type Change struct {
@@ -45,7 +66,7 @@ type Change struct {
 // The order is that of ComparePaths, and all directories on the way are there. Otherwise it is WriteDirectory.
 func WriteChanges(ctx context.Context, w *Writer, dir *os.File, changes iter.Seq[Change], sums *Sums) error {
 	defer runtime.KeepAlive(dir)
-	s := newScanner(ctx, w, sums)
+	s := newScanner(ctx, w.Write, sums)
 	c := changeScanner{scanner: s}
 	defer c.leave(0)
 	for change := range changes {
@@ -59,24 +80,26 @@ func WriteChanges(ctx context.Context, w *Writer, dir *os.File, changes iter.Seq
 // scanner describes files.
 type scanner struct {
 	ctx   context.Context
-	w     *Writer
+	emit  func(Entry) error
 	sums  *Sums
 	names map[inode.ID]Entry // files with several names: what the others say of Link
 	hash  hash.Hash
 	buf   []byte
 	list  []byte // names of xattrs
 	value []byte // of an xattr
+
+	skipContent bool
 }
 
-func newScanner(ctx context.Context, w *Writer, sums *Sums) *scanner {
-	return &scanner{ctx: ctx, w: w, sums: sums, names: map[inode.ID]Entry{}, list: make([]byte, maxXattr), value: make([]byte, maxXattr)}
+func newScanner(ctx context.Context, emit func(Entry) error, sums *Sums) *scanner {
+	return &scanner{ctx: ctx, emit: emit, sums: sums, names: map[inode.ID]Entry{}, list: make([]byte, maxXattr), value: make([]byte, maxXattr)}
 }
 
 // walk adds base in the directory at, and all that is in it.
 func (s *scanner) walk(at int, name, base string) error {
 	e, err := s.describe(at, name, base)
 	if err == nil {
-		err = s.w.Write(e)
+		err = s.emit(e)
 	}
 	if err != nil || e.Type != Dir {
 		return err
@@ -135,7 +158,7 @@ func (s *scanner) content(at int, base string, e *Entry, st unix.Stat_t) (err er
 		e.Link, e.LinkBelow, e.SHA256 = first.Link, first.LinkBelow, first.SHA256
 		return nil
 	}
-	if e.Type == Regular {
+	if e.Type == Regular && !s.skipContent {
 		if e.SHA256, err = s.digest(at, base, st); err != nil {
 			return describeError("read", e.Path, err)
 		}

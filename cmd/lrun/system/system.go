@@ -1,4 +1,4 @@
-// Package system holds the commands that are about lrun itself: version and info.
+// Package system holds the commands that are about lrun itself: version, info and the check of the root.
 package system
 
 import "github.com/lrun-dev/lrun/cmd/lrun/internal/command"
@@ -9,6 +9,7 @@ func Group() command.Group {
 		Name:  "system",
 		Usage: "manage lrun",
 		Entries: []command.Entry{
+			{Top: []string{"fsck"}, Sub: []string{"fsck"}, New: fsckCommand, Args: command.Arity{Max: -1}, Fail: 125},
 			{Top: []string{"info"}, Sub: []string{"info"}, New: infoCommand, ReadOnly: true, Common: true},
 			{Top: []string{"version"}, New: versionCommand, ReadOnly: true, Common: true},
 		},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 )
 
@@ -255,5 +256,35 @@ func TestFilesystem(t *testing.T) {
 	}
 	if got := filesystem("/nonexistent"); got != "unknown" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestFsck(t *testing.T) {
+	code, out, stderr := lrun(t, "fsck")
+	if code != 0 || stderr != "" || out != "checked 0 images, 0 blobs, 0 layers with 0 files, 0 containers: 0 damaged, 0 left over, 0 not checked\n" {
+		t.Errorf("exit code %d, stderr %s, got %s", code, stderr, out)
+	}
+	var s check.Summary
+	if _, out, _ := lrun(t, "system", "fsck", "--format", "json"); json.Unmarshal([]byte(out), &s) != nil {
+		t.Errorf("got %s", out)
+	}
+	for _, args := range [][]string{{"none"}, {"--format", "table"}} {
+		if code, _, stderr := lrun(t, append([]string{"fsck"}, args...)...); code != 125 || stderr == "" {
+			t.Errorf("%q: exit code %d, stderr %s", args, code, stderr)
+		}
+	}
+}
+
+func TestFindingLine(t *testing.T) {
+	id := "sha256:" + strings.Repeat("ab", 32)
+	for want, f := range map[string]check.Finding{
+		"damaged: layer abababababab (vfs, a:1, b:2) /x: mode is 1": {Severity: check.Damage, Kind: "layer", ID: id, Driver: "vfs", Images: []string{"a:1", "b:2"}, Path: "/x", Problem: "mode is 1"},
+		"damaged: blob abababababab: it is missing (load it)":       {Severity: check.Damage, Kind: "blob", ID: id, Problem: "it is missing", Remedy: "load it"},
+		"left over: ingest /r/ingest/1: old":                        {Severity: check.Leftover, Kind: "ingest", ID: "/r/ingest/1", Problem: "old", Remedy: "none"},
+		"damaged: container 012345678901: no":                       {Severity: check.Damage, Kind: "container", ID: "0123456789012345", Driver: "vfs", Problem: "no"},
+	} {
+		if got := line(f); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }

@@ -23,6 +23,11 @@ func (e *Env) RootfsOf(driver string) (*rootfs.Store, error) {
 
 // EachRootfs calls fn with the store of every driver that the root has snapshots of. It goes on after an error.
 func (e *Env) EachRootfs(fn func(*rootfs.Store) error) error {
+	return e.EachDriver(func(_ string, store *rootfs.Store) error { return fn(store) })
+}
+
+// EachDriver is EachRootfs with the name of the driver.
+func (e *Env) EachDriver(fn func(driver string, store *rootfs.Store) error) error {
 	root, err := e.store()
 	if err != nil {
 		return err
@@ -34,7 +39,7 @@ func (e *Env) EachRootfs(fn func(*rootfs.Store) error) error {
 		}
 		store, err := e.rootfsOn(driver)
 		if err == nil {
-			err = fn(store)
+			err = fn(driver, store)
 		}
 		errs = append(errs, err)
 	}

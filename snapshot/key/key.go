@@ -1,4 +1,5 @@
-package snapshot
+// Package key turns keys of snapshots, which are any bytes, into names of files and words in JSON, and back.
+package key
 
 import (
 	"crypto/sha256"
@@ -14,25 +15,25 @@ const (
 	maxKey = 1024
 	// maxEscaped leaves room for the suffix in a name of 255 bytes.
 	maxEscaped = 240
-	// suffix ends the file name of every record.
-	suffix = ".json"
+	// Suffix ends the file name of every record.
+	Suffix = ".json"
 )
 
-// text is a string of any bytes that JSON keeps as they are, and readable when it is plain.
-type text string
+// Text is a string of any bytes that JSON keeps as they are, and readable when it is plain.
+type Text string
 
 // MarshalText escapes the bytes that are not plain.
-func (t text) MarshalText() ([]byte, error) { return []byte(escape(string(t))), nil }
+func (t Text) MarshalText() ([]byte, error) { return []byte(escape(string(t))), nil }
 
 // UnmarshalText undoes MarshalText.
-func (t *text) UnmarshalText(b []byte) error {
-	s, err := unescape(string(b))
-	*t = text(s)
+func (t *Text) UnmarshalText(b []byte) error {
+	s, err := Unescape(string(b))
+	*t = Text(s)
 	return err
 }
 
-// checkKey refuses keys that no snapshot can have.
-func checkKey(key string) error {
+// Check refuses keys that no snapshot can have: an errdefs.ErrInvalidArgument.
+func Check(key string) error {
 	if key == "" {
 		return fmt.Errorf("snapshot key is empty: %w", errdefs.ErrInvalidArgument)
 	}
@@ -42,15 +43,15 @@ func checkKey(key string) error {
 	return nil
 }
 
-// fileName is the name of key's record: the escaped key, or a hash when that is too long for a file
+// FileName is the name of key's record: the escaped key, or a hash when that is too long for a file
 // name. No two keys have the same, and it is never hidden, never a path.
-func fileName(key string) string {
+func FileName(key string) string {
 	name := escape(key)
 	if len(name) > maxEscaped {
 		sum := sha256.Sum256([]byte(key))
 		name = "#" + hex.EncodeToString(sum[:]) // escape never yields a #
 	}
-	return name + suffix
+	return name + Suffix
 }
 
 // escape writes all but letters, digits and a few signs as %XX, and a dot only where it does not lead.
@@ -73,8 +74,8 @@ func isPlain(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == ':' || c == '@' || c == '+'
 }
 
-// unescape undoes escape, and refuses what escape does not yield.
-func unescape(s string) (string, error) {
+// Unescape undoes escape, and refuses what escape does not yield: an errdefs.ErrDataLoss.
+func Unescape(s string) (string, error) {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {

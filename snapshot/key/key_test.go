@@ -1,4 +1,4 @@
-package snapshot
+package key
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func TestFileName(t *testing.T) {
 		{strings.Repeat("x", maxEscaped+1), "#7dbf05774ebc8b0213e8f74d789e344714ca95a03e019d92c8d48365045b7989.json"},
 	}
 	for _, tt := range tests {
-		if got := fileName(tt.key); got != tt.want {
+		if got := FileName(tt.key); got != tt.want {
 			t.Errorf("%q: %q, want %q", tt.key, got, tt.want)
 		}
 	}
@@ -35,7 +35,7 @@ func TestFileName(t *testing.T) {
 
 func TestUnescapeRefuses(t *testing.T) {
 	for _, s := range []string{"%", "%4", "%zz", "%2e", "%41", ".x", "a/b", "#", "é"} {
-		if got, err := unescape(s); !errors.Is(err, errdefs.ErrDataLoss) {
+		if got, err := Unescape(s); !errors.Is(err, errdefs.ErrDataLoss) {
 			t.Errorf("%q: %q, %v", s, got, err)
 		}
 	}
@@ -43,7 +43,7 @@ func TestUnescapeRefuses(t *testing.T) {
 
 func TestCheckKey(t *testing.T) {
 	for key, ok := range map[string]bool{"": false, "x": true, strings.Repeat("/", maxKey): true, strings.Repeat("x", maxKey+1): false} {
-		if err := checkKey(key); (err == nil) != ok || !ok && !errors.Is(err, errdefs.ErrInvalidArgument) {
+		if err := Check(key); (err == nil) != ok || !ok && !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%d bytes: %v", len(key), err)
 		}
 	}
@@ -55,20 +55,20 @@ func FuzzKeyFileName(f *testing.F) {
 		f.Add(key, key+"x")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
-		if checkKey(a) != nil || checkKey(b) != nil {
+		if Check(a) != nil || Check(b) != nil {
 			return
 		}
-		name := fileName(a)
-		if strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") || len(name) > 255 || !strings.HasSuffix(name, suffix) {
+		name := FileName(a)
+		if strings.ContainsAny(name, "/\x00") || strings.HasPrefix(name, ".") || len(name) > 255 || !strings.HasSuffix(name, Suffix) {
 			t.Errorf("%q becomes %q", a, name)
 		}
-		if a != b && name == fileName(b) {
+		if a != b && name == FileName(b) {
 			t.Errorf("%q and %q become %q", a, b, name)
 		}
-		if back, err := unescape(escape(a)); back != a || err != nil {
+		if back, err := Unescape(escape(a)); back != a || err != nil {
 			t.Errorf("%q comes back as %q, %v", a, back, err)
 		}
-		if back, err := unescape(a); err == nil && escape(back) != a {
+		if back, err := Unescape(a); err == nil && escape(back) != a {
 			t.Errorf("%q is read as %q, which is written %q", a, back, escape(back))
 		}
 	})

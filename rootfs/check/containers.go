@@ -1,0 +1,98 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// containers checks the records of containers: each has its snapshot and its name.
+func (c *checker) containers() error {
+	if c.Containers == nil {
+		return nil
+	}
+	list, err := c.Containers.List()
+	damaged := each(err)
+	for _, e := range damaged {
+		if !errdefs.IsDataLoss(e) {
+			return e
+		}
+		c.report(Finding{Severity: Damage, Kind: "container", ID: "record", Problem: e.Error(), Remedy: "nothing can rebuild it"})
+	}
+	known := map[string]bool{}
+	for _, k := range list {
+		known[k.ID] = true
+		c.sum.Containers++
+		problem := c.container(k)
+		if problem != "" && !c.Containers.Busy(k.ID) && !c.Containers.Gone(k.ID) {
+			c.report(Finding{
+				Severity: Damage, Kind: "container", ID: k.ID, Driver: k.Driver, Problem: problem,
+				Remedy: "remove it with lrun rm " + k.ID[:min(12, len(k.ID))],
+			})
+		}
+	}
+	if len(damaged) > 0 { // whose snapshots the others are is not known
+		return nil
+	}
+	return c.abandoned(known)
+}
+
+// abandoned reports snapshots of containers that are not there.
+func (c *checker) abandoned(known map[string]bool) error {
+	for _, d := range c.Drivers {
+		err := d.Snapshots.Walk(c.ctx, func(info snapshot.Info) error {
+			if info.Kind != snapshot.Active || len(info.Key) != containerID || known[info.Key] {
+				return nil
+			}
+			if !c.Containers.Busy(info.Key) && c.Containers.Gone(info.Key) {
+				c.report(Finding{Severity: Leftover, Kind: "container", ID: info.Key, Driver: d.Name, Problem: "a snapshot of a container that is gone"})
+			}
+			return nil
+		})
+		if err != nil && !errdefs.IsDataLoss(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// containerID is the length of a container's id.
+const containerID = 64
+
+// container says what is wrong with one container, "" for nothing.
+func (c *checker) container(k Container) string {
+	if k.Holder != k.ID {
+		if k.Holder == "" {
+			return fmt.Sprintf("its name %s is not recorded", k.Name)
+		}
+		return fmt.Sprintf("its name %s is recorded as that of %s", k.Name, k.Holder)
+	}
+	if !k.Snapshot {
+		return ""
+	}
+	for _, d := range c.Drivers {
+		if d.Name != k.Driver {
+			continue
+		}
+		_, err := d.Snapshots.Stat(c.ctx, k.ID)
+		switch {
+		case errdefs.IsNotFound(err):
+			return "its snapshot is missing"
+		case err != nil:
+			return err.Error()
+		}
+		return ""
+	}
+	return fmt.Sprintf("its snapshot is missing: there is nothing of the driver %q", k.Driver)
+}
+
+// each returns the errors that are joined in err.
+func each(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	return slices.DeleteFunc([]error{err}, func(e error) bool { return e == nil })
+}

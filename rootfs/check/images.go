@@ -1,0 +1,146 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/blob"
+)
+
+// images checks the index, and manifest, config and blobs of each image.
+func (c *checker) images() error {
+	records, err := c.Images.List(c.ctx)
+	if errdefs.IsDataLoss(err) {
+		c.unknown = true
+		c.report(Finding{Severity: Damage, Kind: "index", ID: "index.json", Problem: err.Error(), Remedy: "load or pull the images again"})
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var distinct []image.Record
+	names := map[digest.Digest][]string{}
+	for _, r := range records {
+		if c.Only != nil && !slices.ContainsFunc(c.Only, func(o image.Record) bool { return o.Image == r.Image }) {
+			continue
+		}
+		d := r.Manifest.Digest
+		if names[d] == nil {
+			distinct = append(distinct, r)
+		}
+		names[d] = append(names[d], nameOf(r))
+	}
+	for _, r := range distinct {
+		if err := c.image(r, names[r.Manifest.Digest]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// image checks one image that has the given names.
+func (c *checker) image(r image.Record, names []string) error {
+	c.sum.Images++
+	im, err := c.Images.Load(c.ctx, r)
+	if errdefs.IsNotFound(err) { // removed meanwhile
+		return nil
+	}
+	if err != nil && c.ctx.Err() != nil {
+		return c.ctx.Err()
+	}
+	if err != nil {
+		c.unknown = true
+		if c.stored(r) {
+			c.report(Finding{Severity: Damage, Kind: "image", ID: r.Image.String(), Images: names, Problem: err.Error(), Remedy: again(names)})
+		}
+		return nil
+	}
+	for _, id := range im.ChainIDs() {
+		c.users[id.String()] = append(c.users[id.String()], names...)
+	}
+	for _, l := range slices.Concat([]ocispec.Descriptor{im.Manifest}, im.Layers) {
+		if c.blobs[l.Digest] {
+			continue
+		}
+		c.blobs[l.Digest] = true
+		c.sum.Blobs++
+		problem, err := c.blob(l)
+		if err != nil {
+			return err
+		}
+		if problem != "" && c.stored(r) {
+			c.report(Finding{Severity: Damage, Kind: "blob", ID: l.Digest.String(), Images: names, Problem: problem, Remedy: again(names)})
+		}
+	}
+	return nil
+}
+
+// stored tells that r is still there.
+func (c *checker) stored(r image.Record) bool {
+	records, err := c.Images.List(c.ctx)
+	return err != nil || slices.ContainsFunc(records, func(o image.Record) bool {
+		return o.Image == r.Image && o.Manifest.Digest == r.Manifest.Digest
+	})
+}
+
+// again is what heals a blob.
+func again(images []string) string { return "load or pull " + strings.Join(images, " or ") + " again" }
+
+// blob says what is wrong with a blob, "" for nothing.
+func (c *checker) blob(want ocispec.Descriptor) (string, error) {
+	size, err := c.Blobs.Size(want.Digest)
+	switch {
+	case errdefs.IsNotFound(err):
+		return "it is missing", nil
+	case err != nil:
+		return "", err
+	case size != want.Size:
+		return fmt.Sprintf("it has %d bytes, not %d", size, want.Size), nil
+	case !c.Deep:
+		return "", nil
+	}
+	f, err := c.Blobs.Open(want.Digest)
+	if errdefs.IsNotFound(err) {
+		return "it is missing", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := want.Digest.Algorithm().Hash()
+	n, err := io.Copy(h, reader{c.ctx.Err, f})
+	if c.ctx.Err() != nil {
+		return "", c.ctx.Err()
+	}
+	if err == nil {
+		err = blob.Compare(want, digest.NewDigest(want.Digest.Algorithm(), h), n)
+	}
+	if mismatch, ok := errors.AsType[*blob.Mismatch](err); ok {
+		return "its digest is " + mismatch.Digest.String(), nil
+	}
+	if err != nil {
+		return err.Error(), nil
+	}
+	return "", nil
+}
+
+// reader reads until stop says why not.
+type reader struct {
+	stop func() error
+	r    io.Reader
+}
+
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.stop(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(p)
+}

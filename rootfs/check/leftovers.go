@@ -1,0 +1,55 @@
+package check
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/internal/flock"
+)
+
+// leftovers reports blobs that no image needs, and ingests of processes that died. Those of the snapshots are told
+// with their records.
+func (c *checker) leftovers() error {
+	if err := c.ingests(); err != nil || c.unknown {
+		return err // as long as an image cannot be read nobody knows which blobs are its
+	}
+	needed, err := c.Images.Blobs(c.ctx)
+	if errdefs.IsDataLoss(err) || errdefs.IsNotFound(err) { // it was told, or an image has just gone
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.Blobs.Walk(func(d digest.Digest, _ int64) error {
+		if _, ok := needed[d]; !ok && c.Blobs.Has(d) {
+			c.report(Finding{Severity: Leftover, Kind: "blob", ID: d.String(), Problem: "no image needs it"})
+		}
+		return nil
+	})
+}
+
+// ingests reports blobs on the way in whose process has died.
+func (c *checker) ingests() error {
+	dir := filepath.Join(c.Dir, "ingest")
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		l, err := flock.TryExclusive(path)
+		if err != nil { // somebody works with it, or it has gone
+			continue
+		}
+		if err := l.Unlock(); err != nil {
+			return err
+		}
+		c.report(Finding{Severity: Leftover, Kind: "ingest", ID: path, Problem: "blobs that a killed process was writing"})
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/snapshot/key"
+)
+
+// Fault is what is wrong with one part of the bookkeeping.
+type Fault struct {
+	// Path is the file or directory; Key is the snapshot's, as far as the name of its record tells, else "".
+	Path, Key string
+	// Leftover: a killed process or a crash has left it, it harms nothing, and Sweep deletes it.
+	Leftover bool
+	Err      error
+}
+
+// Faults checks all records and what lies beside them, and changes nothing. It holds the lock while it looks at the
+// claims and reads no record meanwhile. What is removed at the same time may be called a leftover, never more.
+func (s *Store) Faults(ctx context.Context) ([]Fault, error) {
+	data, err := os.ReadDir(filepath.Join(s.dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	var faults []Fault
+	named := map[string]bool{}
+	err = s.locked(func() error {
+		return s.claims(func(r *record) { named[r.ID] = true }, func(path string) {
+			named[strings.TrimSuffix(filepath.Base(path), suffix)] = true
+			faults = append(faults, leftover(path, "what a killed process was making"))
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	bad, unreadable, err := s.recordFaults(ctx, named)
+	if err != nil {
+		return nil, err
+	}
+	faults = append(faults, bad...)
+	for _, e := range data {
+		path := s.data(e.Name())
+		if named[e.Name()] || unreadable || exists(path) != nil {
+			continue // the bytes of an unreadable record look like an orphan's
+		}
+		faults = append(faults, leftover(path, "bytes that no record names"))
+	}
+	staging, err := os.ReadDir(filepath.Join(s.dir, "staging"))
+	for _, e := range staging {
+		if path := filepath.Join(s.dir, "staging", e.Name()); e.IsDir() && exists(path) == nil {
+			faults = append(faults, leftover(path, "bytes of a removal that did not end"))
+		}
+	}
+	return faults, err
+}
+
+func leftover(path, why string) Fault { return Fault{Path: path, Leftover: true, Err: errors.New(why)} }
+
+func exists(path string) error {
+	_, err := os.Lstat(path)
+	return err
+}
+
+// recordFaults checks the records, and adds the ids that they name to named. unreadable: one of them does not say.
+func (s *Store) recordFaults(ctx context.Context, named map[string]bool) (faults []Fault, unreadable bool, err error) {
+	dir := filepath.Join(s.dir, "records")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, false, err
+		}
+		escaped, ok := strings.CutSuffix(e.Name(), suffix)
+		if !ok {
+			continue
+		}
+		f := Fault{Path: filepath.Join(dir, e.Name())}
+		if k, err := key.Unescape(escaped); err == nil {
+			f.Key = k
+		}
+		r, err := s.read(e.Name())
+		switch {
+		case errdefs.IsNotFound(err):
+			if f.Leftover, f.Err = s.absence(e.Name()); f.Err != nil {
+				faults = append(faults, f)
+			}
+			continue
+		case err != nil:
+			unreadable, f.Err = true, err
+			faults = append(faults, f)
+			continue
+		}
+		named[r.ID] = true
+		f.Key = string(r.Key)
+		if _, f.Err = s.Chain(ctx, f.Key); f.Err != nil && exists(f.Path) == nil {
+			faults = append(faults, f)
+		}
+	}
+	return faults, unreadable, nil
+}
+
+// absence says why a record counts as none; nil if it has just been removed.
+func (s *Store) absence(file string) (leftover bool, why error) {
+	path := filepath.Join(s.dir, "records", file)
+	r, err := parse(path)
+	if _, gone := os.Lstat(path); errors.Is(gone, fs.ErrNotExist) {
+		return false, nil
+	}
+	switch {
+	case errors.Is(err, errNoRecord):
+		return !strings.Contains(file, ":"), fmt.Errorf("the record is empty: %w", errdefs.ErrDataLoss)
+	case err != nil:
+		return false, err
+	case r.Boot != "":
+		return true, errors.New("the record of a snapshot that was never synced, and whose bytes are gone")
+	}
+	return false, fmt.Errorf("its bytes, %q, are gone: %w", s.data(r.ID), errdefs.ErrDataLoss)
+}
