@@ -64,31 +64,62 @@ func TestDiff(t *testing.T) {
 		list    []string
 	}{
 		{"nothing", func(string) error { return nil }, nil, nil, []string{}},
-		{"one name of a file removed", func(root string) error { return os.Remove(root + "/d/f2") },
-			[]string{"d/", "d/.wh.f2"}, nil, []string{"C /d", "D /d/f2"}},
-		{"a file made two", func(root string) error { return errors.Join(os.Remove(root+"/f2"), cp(root+"/f", root+"/f2")) },
-			[]string{"./", "f2"}, nil, []string{}},
-		{"one more name", func(root string) error { return os.Link(root+"/f", root+"/f3") },
-			[]string{"./", "f", "f3 = f"}, []string{"./", "f", "f2 = f", "f3 = f"}, []string{"A /f3"}},
-		{"a directory replaced by the like", func(root string) error {
-			return errors.Join(os.RemoveAll(root+"/d/e"), os.Mkdir(root+"/d/e", 0o755), cp(root+"/f", root+"/d/e/f"), cp(root+"/f", root+"/d/e/alone"))
+		{
+			"one name of a file removed", func(root string) error { return os.Remove(root + "/d/f2") },
+			[]string{"d/", "d/.wh.f2"},
+			nil,
+			[]string{"C /d", "D /d/f2"},
 		},
-			[]string{"d/", "d/e/", "d/e/.wh..wh..opq", "d/e/alone", "d/e/f"}, []string{"d/", "d/e/", "d/e/.wh.f2", "d/e/.wh.g", "d/e/.wh.g2"},
-			[]string{"C /d", "C /d/e", "D /d/e/f2", "D /d/e/g", "D /d/e/g2"}},
-		{"a directory touched", func(root string) error { return os.Chtimes(root+"/d", time.Unix(1, 1), time.Unix(1, 1)) },
-			[]string{"d/"}, nil, []string{}},
+		{
+			"a file made two", func(root string) error { return errors.Join(os.Remove(root+"/f2"), cp(root+"/f", root+"/f2")) },
+			[]string{"./", "f2"},
+			nil,
+			[]string{},
+		},
+		{
+			"one more name", func(root string) error { return os.Link(root+"/f", root+"/f3") },
+			[]string{"./", "f", "f3 = f"},
+			[]string{"./", "f", "f2 = f", "f3 = f"},
+			[]string{"A /f3"},
+		},
+		{
+			"a directory replaced by the like", func(root string) error {
+				return errors.Join(os.RemoveAll(root+"/d/e"), os.Mkdir(root+"/d/e", 0o755), cp(root+"/f", root+"/d/e/f"), cp(root+"/f", root+"/d/e/alone"))
+			},
+			[]string{"d/", "d/e/", "d/e/.wh..wh..opq", "d/e/alone", "d/e/f"},
+			[]string{"d/", "d/e/", "d/e/.wh.f2", "d/e/.wh.g", "d/e/.wh.g2"},
+			[]string{"C /d", "C /d/e", "D /d/e/f2", "D /d/e/g", "D /d/e/g2"},
+		},
+		{
+			"a directory touched", func(root string) error { return os.Chtimes(root+"/d", time.Unix(1, 1), time.Unix(1, 1)) },
+			[]string{"d/"},
+			nil,
+			[]string{},
+		},
 		{"a root with another mode", func(root string) error { return os.Chmod(root, 0o711) }, []string{"./"}, nil, []string{}},
 		{"a socket", func(root string) error { return listen(root + "/d/socket") }, []string{"d/"}, nil, []string{"C /d", "A /d/socket"}},
-		{"a socket in place of a file", func(root string) error { return errors.Join(os.Remove(root+"/d/f"), listen(root+"/d/f")) },
-			[]string{"d/", "d/.wh.f"}, nil, []string{"C /d", "C /d/f"}},
-		{"a file in place of a directory", func(root string) error {
-			return errors.Join(os.RemoveAll(root+"/d/e"), os.WriteFile(root+"/d/e", nil, 0o600))
+		{
+			"a socket in place of a file", func(root string) error { return errors.Join(os.Remove(root+"/d/f"), listen(root+"/d/f")) },
+			[]string{"d/", "d/.wh.f"},
+			nil,
+			[]string{"C /d", "C /d/f"},
 		},
-			[]string{"d/", "d/e"}, nil, []string{"C /d", "C /d/e"}},
-		{"what is made and removed again", func(root string) error {
-			return errors.Join(os.Mkdir(root+"/d/x", 0o700), os.WriteFile(root+"/d/x/y", nil, 0o600), os.RemoveAll(root+"/d/x"))
+		{
+			"a file in place of a directory", func(root string) error {
+				return errors.Join(os.RemoveAll(root+"/d/e"), os.WriteFile(root+"/d/e", nil, 0o600))
+			},
+			[]string{"d/", "d/e"},
+			nil,
+			[]string{"C /d", "C /d/e"},
 		},
-			[]string{"d/"}, nil, []string{}},
+		{
+			"what is made and removed again", func(root string) error {
+				return errors.Join(os.Mkdir(root+"/d/x", 0o700), os.WriteFile(root+"/d/x/y", nil, 0o600), os.RemoveAll(root+"/d/x"))
+			},
+			[]string{"d/"},
+			nil,
+			[]string{},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			change := func(root string) { must(t, c.change(root)) }

@@ -105,7 +105,7 @@ func removeAll(path string) error {
 }
 
 // randomSteps are changes in a few names, so that many of them meet.
-func randomSteps(max int) *rapid.Generator[[]step] {
+func randomSteps(most int) *rapid.Generator[[]step] {
 	names := []string{"a", "b", "c"}
 	path := rapid.Custom(func(t *rapid.T) string {
 		return strings.Join(rapid.SliceOfN(rapid.SampledFrom(names), 1, 3).Draw(t, "path"), "/")
@@ -119,7 +119,7 @@ func randomSteps(max int) *rapid.Generator[[]step] {
 	one := rapid.Custom(func(t *rapid.T) step {
 		return step{rapid.SampledFrom(kinds).Draw(t, "what"), path.Draw(t, "path"), path.Draw(t, "other"), rapid.IntRange(0, 7).Draw(t, "n")}
 	})
-	return rapid.SliceOfN(one, max/2, max)
+	return rapid.SliceOfN(one, most/2, most)
 }
 
 // plenty makes a tree that has something for every step.

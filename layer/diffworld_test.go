@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -127,7 +128,7 @@ func (c changed) roundTrip(t testing.TB) []byte {
 	alone := tempDir(t)
 	needs := applyAlone(t, alone, tar)
 	must(t, settle(t, alone, needs, c.below))
-	c.sameAs(t, "as a layer", mount(t, append(c.chain[:len(c.chain):len(c.chain)], alone)...))
+	c.sameAs(t, "as a layer", mount(t, append(slices.Clip(c.chain), alone)...))
 	return tar
 }
 

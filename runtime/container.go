@@ -31,6 +31,9 @@ type Container struct {
 	// Runtime is the external runtime that runs it; empty: the built-in one.
 	Runtime string `json:"runtime,omitempty"`
 
+	// Entrypoint is how many of Settings.Args are the entrypoint; the rest is the command.
+	Entrypoint int `json:"entrypoint,omitempty"`
+
 	Labels   map[string]string `json:"labels,omitempty"`
 	Settings spec.Settings     `json:"settings"`
 }

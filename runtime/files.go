@@ -41,9 +41,3 @@ func (s *Store) fileMounts(c Container) []spec.Mount {
 	}
 	return list
 }
-
-// MountPoints are the names, relative to the root, of what lrun mounts in every container by itself: where an image does
-// not have them, a start makes them.
-func MountPoints() []string {
-	return []string{"dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "proc", "sys"}
-}

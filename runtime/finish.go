@@ -40,11 +40,7 @@ func (a *Active) OOMKilled() bool { return a.oomKilled }
 // Kill sends SIGKILL to every process of the container's cgroup, however fast it forks, and to its first process
 // wherever somebody has moved it: all that are left in its PID namespace die with that.
 func (s *Store) Kill(id string) error {
-	hierarchy, err := s.cgroups()
-	if err != nil {
-		return err
-	}
-	group, err := hierarchy.Open(cgroupPath(id))
+	group, err := s.group(id)
 	if err != nil {
 		return err
 	}
@@ -135,11 +131,7 @@ func (s *Store) dropRecord(id string) error {
 }
 
 func (s *Store) removeCgroup(id string) error {
-	hierarchy, err := s.cgroups()
-	if err != nil {
-		return err
-	}
-	group, err := hierarchy.Open(cgroupPath(id))
+	group, err := s.group(id)
 	if err != nil {
 		return err
 	}

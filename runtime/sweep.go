@@ -11,6 +11,8 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/hold"
 )
 
 // Sweep puts right what killed processes left: containers that nobody watches any more are killed and
@@ -22,7 +24,7 @@ func (s *Store) Sweep(ctx context.Context, release func(context.Context, string)
 	if err != nil {
 		return err
 	}
-	errs := []error{s.sweepAfterBoot(ctx, release)}
+	errs := []error{s.sweepAfterBoot(ctx, release), hold.Sweep(s.state, s.group)}
 	for _, id := range abandoned {
 		errs = append(errs, s.recoverAbandoned(ctx, id, release))
 	}
@@ -113,4 +115,21 @@ func ignore(err, class error) error {
 		return nil
 	}
 	return err
+}
+
+// Freeze keeps a running container still until thaw is called. One that does not run is left alone, and thaw does nothing.
+func (s *Store) Freeze(id string) (thaw func() error, err error) {
+	st, err := s.State(id)
+	if err != nil || st.Status != Running {
+		return func() error { return nil }, err
+	}
+	return hold.Freeze(s.state, id, s.group)
+}
+
+func (s *Store) group(id string) (*cgroup.Group, error) {
+	hierarchy, err := s.cgroups()
+	if err != nil {
+		return nil, err
+	}
+	return hierarchy.Open(cgroupPath(id))
 }

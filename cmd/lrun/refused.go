@@ -14,7 +14,6 @@ func refused() map[string]string {
 		"builder":       "build with buildah or docker, save to an archive and use 'lrun load'",
 		"buildx":        "build with buildah or docker, save to an archive and use 'lrun load'",
 		"checkpoint":    "stop the container and start it again",
-		"commit":        "use 'lrun export CONTAINER | lrun import - NAME'",
 		"compose":       "start each container with 'lrun run'",
 		"config":        oneHost,
 		"context":       noDaemon,

@@ -49,6 +49,7 @@ var rows = map[string]row{
 	"image/archive":                {3, []string{"internal/*", "image", "image/archive/tree", "image/blob", "image/change", "layer"}},
 	"image/archive/save":           {3, []string{"internal/*", "image", "image/blob"}},
 	"image/archive/tree":           {3, []string{"internal/*", "image", "image/blob", "layer"}},
+	"image/child":                  {3, []string{"internal/*", "image", "image/blob"}}, // what commit makes
 	"image/builtin":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},
 	"runtime/apparmor":             {3, nil}, // what AppArmor of this machine can do
@@ -58,9 +59,10 @@ var rows = map[string]row{
 	"runtime/filesystem":           {3, []string{"internal/*", "mount", "runtime/spec"}}, // what launch attaches
 	"runtime/idpool":               {3, []string{"internal/*"}},                          // ranges of ids, which know no container
 	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
-	"runtime/launch/console":       {3, nil},                       // the terminal of an external runtime
-	"runtime/launch/failure":       {3, []string{"runtime/stage"}}, // words for what the stage reports
-	"runtime/launch/program":       {3, nil},                       // the executable of an external runtime
+	"runtime/hold":                 {3, []string{"internal/*", "runtime/cgroup"}}, // a container kept still
+	"runtime/launch/console":       {3, nil},                                      // the terminal of an external runtime
+	"runtime/launch/failure":       {3, []string{"runtime/stage"}},                // words for what the stage reports
+	"runtime/launch/program":       {3, nil},                                      // the executable of an external runtime
 	"runtime/launch/self":          {3, nil},
 	"runtime/launch/userns":        {3, []string{"internal/*", "runtime/spec"}},
 	"runtime/namespace":            {3, nil}, // what the thread does that makes the first process

@@ -229,11 +229,9 @@ func (c *comparer) bothDirs(n name) error {
 		return n.Wrap("open", err)
 	}
 	defer unix.Close(below)
-	opaque := false
-	if c.overlay {
-		if opaque, err = isOpaque(n.File, below); err != nil {
-			return err
-		}
+	opaque, err := isOpaque(n.File, below, c.overlay)
+	if err != nil {
+		return err
 	}
 	at := len(c.items)
 	c.items = append(c.items, item{

@@ -37,8 +37,11 @@ func isWhiteout(f pack.File, marked bool) (bool, error) {
 }
 
 // isOpaque tells whether the directory of an upperdir hides what the parent has in its place, below, and that is
-// something: a directory that took another's place is marked even if nothing was in it.
-func isOpaque(f pack.File, below int) (bool, error) {
+// something: a directory that took another's place is marked even if nothing was in it. Elsewhere none is.
+func isOpaque(f pack.File, below int, overlay bool) (bool, error) {
+	if !overlay {
+		return false, nil
+	}
 	if _, has, err := fileXattr(f, xattrRedirect); err != nil || has {
 		return false, errors.Join(err, when(has, unusable(f, "redirect_dir")))
 	}

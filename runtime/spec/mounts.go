@@ -78,3 +78,9 @@ func maskedPaths() []string {
 func readonlyPaths() []string {
 	return []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 }
+
+// MountPoints are the names, relative to the root, of what lrun mounts in every container by itself: where an image does
+// not have them, a start makes them.
+func MountPoints() []string {
+	return []string{"dev", "etc/hostname", "etc/hosts", "etc/resolv.conf", "proc", "sys"}
+}

@@ -182,6 +182,27 @@ list_commands() {
 	add "$1" "docker 20.10" "${docker[@]}" "${args[@]}"
 }
 
+# section_changes is about a container in which one file was added to the 11 layers of its image.
+section_changes() {
+	load big
+	"${lrun[@]}" run --name changed --network none "$big" touch /changed
+	in_crun_ns "${podman[@]}" run --name changed --network none --cgroup-parent /lrun-bench/podman "$big" touch /changed
+	"${docker[@]}" run --name changed --network none "$big" touch /changed
+	{
+		add diff lrun "${lrun[@]}" diff changed
+		add -n "$CRUN_NS" diff podman "${podman[@]}" diff changed
+		add diff "docker 20.10" "${docker[@]}" diff changed
+		add -a "${lrun[*]} rmi c{i}" commit lrun "${lrun[@]}" commit changed c{i}
+		add -a "${podman[*]} rmi c{i}" -n "$CRUN_NS" commit podman "${podman[@]}" commit -q changed c{i}
+		add -a "${docker[*]} rmi c{i}" commit "docker 20.10" "${docker[@]}" commit changed c{i}
+		want diff wall 8
+		want commit wall 30
+	} | timed changes 20 "\`diff\` and \`commit\` of a container with one new file, in an image of 11 layers"
+	"${lrun[@]}" rm changed
+	in_crun_ns "${podman[@]}" rm changed
+	"${docker[@]}" rm changed
+}
+
 # section_growth runs many containers one after the other: the last hundred must take as long as the first. Its target is the
 # ratio of their medians, below 1.2.
 section_growth() {

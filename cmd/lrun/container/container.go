@@ -37,6 +37,7 @@ func Group() command.Group {
 			{Top: one("kill"), Sub: one("kill"), New: killCommand, Args: command.AtLeast(1)},
 			{Top: one("stop"), Sub: one("stop"), New: stopCommand, Args: command.AtLeast(1), Common: true},
 			{Top: one("rm"), Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
+			{Top: one("commit"), Sub: one("commit"), New: commitCommand, Args: command.Arity{Min: 1, Max: 2}},
 			{Top: one("diff"), Sub: one("diff"), New: diffCommand, Args: command.Exactly(1)},
 			{Top: one("export"), Sub: one("export"), New: exportCommand, Args: command.Exactly(1)},
 			{Top: one(builtin.Command), New: helloCommand, Hidden: true},
@@ -44,6 +45,8 @@ func Group() command.Group {
 		},
 	}
 }
+
+func commitCommand(e *env.Env) *cli.Command { return changes.CommitCommand(e, sweep) }
 
 func diffCommand(e *env.Env) *cli.Command { return changes.DiffCommand(e, sweep) }
 

@@ -2,12 +2,14 @@ package image
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/urfave/cli/v2"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
@@ -25,7 +27,8 @@ func historyCommand(e *env.Env) *cli.Command {
 	return &cli.Command{
 		Usage:     "show how an image was made",
 		ArgsUsage: "IMAGE",
-		Description: `The newest step comes first. Sizes are of the unpacked layers.
+		Description: `The newest step comes first. Sizes are of the unpacked layers. IMAGE is the image that ends with a step, where the
+store has one.
 
 Fields of a template: .ID .CreatedSince .CreatedAt .CreatedBy .Size .Comment
 
@@ -75,7 +78,11 @@ func runHistory(ctx context.Context, e *env.Env, o historyOptions, name string) 
 	if err != nil {
 		return err
 	}
-	steps := historySteps(im, sizes)
+	known, err := ancestors(ctx, e, im)
+	if err != nil {
+		return err
+	}
+	steps := historySteps(im, sizes, known)
 	rows := make([]historyRow, len(steps))
 	for i, s := range steps {
 		rows[i] = o.row(e, s)
@@ -94,18 +101,18 @@ func runHistory(ctx context.Context, e *env.Env, o historyOptions, name string) 
 
 // step is one entry of an image's history.
 type step struct {
-	id             digest.Digest // "" but for the newest
+	id             digest.Digest // "" where no stored image ends with it
 	created        time.Time
 	command, notes string
 	size           int64 // -1: not known
 }
 
 // historySteps are the steps that made im, the newest first. The history of an image is only a remark: it may be
-// shorter or longer than the list of layers, which have sizes.
-func historySteps(im image.Image, sizes []int64) []step {
+// shorter or longer than the list of layers, which have sizes. known are the images that end with the first so many steps.
+func historySteps(im image.Image, sizes []int64, known map[int]digest.Digest) []step {
 	var steps []step
-	for _, h := range im.Config.History {
-		s := step{command: h.CreatedBy, notes: h.Comment}
+	for i, h := range im.Config.History {
+		s := step{id: known[i+1], command: h.CreatedBy, notes: h.Comment}
 		if h.Created != nil {
 			s.created = *h.Created
 		}
@@ -125,6 +132,46 @@ func historySteps(im image.Image, sizes []int64) []step {
 		steps[0].id = im.ID
 	}
 	return steps
+}
+
+// ancestors are the stored images that im was made of, as far as that can be told: their history and their layers are
+// the beginning of its own. The key is how long their history is.
+func ancestors(ctx context.Context, e *env.Env, im image.Image) (map[int]digest.Digest, error) {
+	images, err := e.Images()
+	if err != nil {
+		return nil, err
+	}
+	records, err := images.List(ctx)
+	known := map[int]digest.Digest{}
+	for _, r := range records {
+		if r.Image == im.ID {
+			continue
+		}
+		other, err := images.Load(ctx, r)
+		if err != nil {
+			continue // a damaged image is another command's matter
+		}
+		if n := len(other.Config.History); n > 0 && begins(im.Config, other.Config) {
+			known[n] = other.ID
+		}
+	}
+	return known, err
+}
+
+// begins tells whether the history and the layers of start are the beginning of those of whole.
+func begins(whole, start ocispec.Image) bool {
+	steps, layers := start.History, start.RootFS.DiffIDs
+	if len(steps) >= len(whole.History) || len(layers) > len(whole.RootFS.DiffIDs) {
+		return false
+	}
+	return slices.Equal(layers, whole.RootFS.DiffIDs[:len(layers)]) && slices.EqualFunc(steps, whole.History[:len(steps)], sameStep)
+}
+
+func sameStep(a, b ocispec.History) bool {
+	if (a.Created == nil) != (b.Created == nil) || a.Created != nil && !a.Created.Equal(*b.Created) {
+		return false
+	}
+	return a.CreatedBy == b.CreatedBy && a.Author == b.Author && a.Comment == b.Comment && a.EmptyLayer == b.EmptyLayer
 }
 
 // layerSizes are the bytes of each layer unpacked, -1 where this driver has not unpacked it.

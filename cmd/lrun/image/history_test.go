@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lrun-dev/lrun/image"
@@ -67,7 +69,7 @@ func TestHistorySteps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			im := historyOf(tt.history)
-			steps := historySteps(im, tt.sizes)
+			steps := historySteps(im, tt.sizes, nil)
 			if len(steps) != len(tt.want) {
 				t.Fatalf("got %d steps", len(steps))
 			}
@@ -82,4 +84,34 @@ func TestHistorySteps(t *testing.T) {
 
 func historyOf(h []ocispec.History) image.Image {
 	return image.Image{ID: "sha256:x", Config: ocispec.Image{History: h}}
+}
+
+func TestBegins(t *testing.T) {
+	at := time.Unix(5, 0)
+	layer := ocispec.History{CreatedBy: "layer", Created: &at}
+	empty := ocispec.History{CreatedBy: "empty", EmptyLayer: true}
+	ids := []digest.Digest{digest.FromString("1"), digest.FromString("2")}
+	config := func(layers int, steps ...ocispec.History) ocispec.Image {
+		return ocispec.Image{History: steps, RootFS: ocispec.RootFS{DiffIDs: ids[:layers]}}
+	}
+	whole := config(2, layer, empty, layer)
+	later := layer
+	later.Created = nil
+	for name, c := range map[string]struct {
+		start ocispec.Image
+		want  bool
+	}{
+		"the first step":   {config(1, layer), true},
+		"two steps":        {config(1, layer, empty), true},
+		"all of it":        {whole, false},
+		"another step":     {config(1, empty), false},
+		"another time":     {config(1, later), false},
+		"more layers":      {ocispec.Image{History: whole.History[:1], RootFS: ocispec.RootFS{DiffIDs: append(ids[:2:2], ids[0])}}, false},
+		"another layer":    {ocispec.Image{History: whole.History[:1], RootFS: ocispec.RootFS{DiffIDs: ids[1:]}}, false},
+		"a longer history": {config(2, layer, empty, layer, layer), false},
+	} {
+		if got := begins(whole, c.start); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/lrun-dev/lrun/layer"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
 // Sweep puts right what killed processes left.
@@ -83,5 +84,5 @@ func open(ctx context.Context, e *env.Env, c runtime.Container) (rootfs.Differen
 
 // options leave out what a start made for lrun's own mounts.
 func options(latest time.Time) layer.DiffOptions {
-	return layer.DiffOptions{Made: runtime.MountPoints(), Latest: latest}
+	return layer.DiffOptions{Made: spec.MountPoints(), Latest: latest}
 }

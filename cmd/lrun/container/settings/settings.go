@@ -77,7 +77,8 @@ func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) 
 	if c.Labels, err = labels(o, config.Labels); err != nil {
 		return err
 	}
-	s.Args, s.StopSignal = program(o, config, args[1:]), first(s.StopSignal, config.StopSignal)
+	s.StopSignal = first(s.StopSignal, config.StopSignal)
+	s.Args, c.Entrypoint = program(o, config, args[1:])
 	s.Cwd, s.User = first(s.Cwd, config.WorkingDir), first(s.User, config.User)
 	if len(s.Args) == 0 || s.Args[0] == "" {
 		return fmt.Errorf("no command: the image names none, so give one after the image: %w", errdefs.ErrInvalidArgument)
@@ -131,8 +132,9 @@ func first(values ...string) string {
 	return ""
 }
 
-// program follows Docker: an entrypoint of the user's own takes the image's command away as well.
-func program(o *Options, c ocispec.ImageConfig, command []string) []string {
+// program follows Docker: an entrypoint of the user's own takes the image's command away as well. The
+// first words are the entrypoint.
+func program(o *Options, c ocispec.ImageConfig, command []string) (args []string, words int) {
 	entrypoint, cmd := c.Entrypoint, c.Cmd
 	if o.EntrypointSet {
 		entrypoint, cmd = nil, nil
@@ -143,5 +145,5 @@ func program(o *Options, c ocispec.ImageConfig, command []string) []string {
 	if len(command) > 0 {
 		cmd = command
 	}
-	return append(append([]string(nil), entrypoint...), cmd...)
+	return append(append([]string(nil), entrypoint...), cmd...), len(entrypoint)
 }
