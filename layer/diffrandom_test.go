@@ -149,6 +149,7 @@ func do(steps []step) func(root string) {
 // says, applied to what the tree was made from, gives the tree.
 func TestDiffOfRandomChanges(t *testing.T) {
 	testutil.RequireRoot(t)
+	t.Setenv("TMPDIR", "/dev/shm") // thousands of small files, each unmounted and removed again
 	rapid.Check(t, func(rt *rapid.T) {
 		parents := []func(string){plenty}
 		for range rapid.IntRange(0, 2).Draw(rt, "parents") {
