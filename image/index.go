@@ -69,35 +69,40 @@ func (s *Store) update(ctx context.Context, verb string, change func([]Record) (
 }
 
 func (s *Store) replace(change func([]Record) ([]Record, error)) error {
+	data, err := s.changed(change)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(s.indexPath(), data, 0o644, atomicfile.Durable)
+}
+
+// changed returns what index.json becomes by change.
+func (s *Store) changed(change func([]Record) ([]Record, error)) ([]byte, error) {
 	var index map[string]json.RawMessage
 	if err := s.readIndex(&index); err != nil {
-		return err
+		return nil, err
 	}
 	entries, records, err := split(index["manifests"])
 	if err == nil && index == nil {
 		err = errors.New("it is null")
 	}
 	if err != nil {
-		return fmt.Errorf("decode %q: %w: %w", s.indexPath(), errdefs.ErrDataLoss, err)
+		return nil, fmt.Errorf("decode %q: %w: %w", s.indexPath(), errdefs.ErrDataLoss, err)
 	}
 	if records, err = change(records); err != nil {
-		return err
+		return nil, err
 	}
 	for _, r := range records {
 		data, err := json.Marshal(r.descriptor())
 		if err != nil {
-			return err
+			return nil, err
 		}
 		entries = append(entries, data)
 	}
 	if index["manifests"], err = json.Marshal(entries); err != nil {
-		return err
+		return nil, err
 	}
-	data, err := json.Marshal(index)
-	if err != nil {
-		return err
-	}
-	return atomicfile.Write(s.indexPath(), data, 0o644, atomicfile.Durable)
+	return json.Marshal(index)
 }
 
 // split separates the entries of other tools from records.

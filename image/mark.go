@@ -20,8 +20,13 @@ func (s *Store) Blobs(ctx context.Context) (map[digest.Digest]struct{}, error) {
 	if err := s.readIndex(&index); err != nil {
 		return nil, fmt.Errorf("mark blobs: %w", err)
 	}
+	return s.reachAll(ctx, index.Manifests)
+}
+
+// reachAll returns the digests of all that the descriptors todo reach.
+func (s *Store) reachAll(ctx context.Context, todo []ocispec.Descriptor) (map[digest.Digest]struct{}, error) {
 	marked, seen := map[digest.Digest]struct{}{}, map[digest.Digest]struct{}{}
-	for todo := index.Manifests; len(todo) > 0; {
+	for len(todo) > 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

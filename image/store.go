@@ -212,16 +212,27 @@ func (s *Store) Untag(ctx context.Context, ref Reference) (Record, error) {
 	return had, err
 }
 
-// Drop removes all records of the image id. Its blobs stay: see Blobs. An image that is not there is
-// errdefs.ErrNotFound.
-func (s *Store) Drop(ctx context.Context, id digest.Digest) error {
-	return s.update(ctx, "drop image "+id.String(), func(records []Record) ([]Record, error) {
-		kept := slices.DeleteFunc(slices.Clone(records), func(o Record) bool { return o.Image == id })
+// Drop removes all records of the images ids, in one step. Their blobs stay: see Blobs. When none of
+// them is there, that is errdefs.ErrNotFound.
+func (s *Store) Drop(ctx context.Context, ids ...digest.Digest) error {
+	return s.update(ctx, fmt.Sprintf("drop images %v", ids), drop(ids))
+}
+
+// drop is the change that Drop makes.
+func drop(ids []digest.Digest) func([]Record) ([]Record, error) {
+	return func(records []Record) ([]Record, error) {
+		kept := slices.DeleteFunc(slices.Clone(records), func(o Record) bool { return slices.Contains(ids, o.Image) })
 		if len(kept) == len(records) {
 			return nil, errdefs.ErrNotFound
 		}
 		return kept, nil
-	})
+	}
+}
+
+// IndexWithout returns the path of the index, and how many bytes it would have after a Drop of ids.
+func (s *Store) IndexWithout(ids ...digest.Digest) (path string, size int64, err error) {
+	data, err := s.changed(drop(ids))
+	return s.indexPath(), int64(len(data)), err
 }
 
 // sameImage reports whether o is of the same image with the same manifest.

@@ -62,8 +62,8 @@ func (c *Claim) Done(err error) error {
 	return c.Close()
 }
 
-// watched tells whether a process has the claim of the container id.
-func (s *Store) watched(id string) bool {
+// Watched tells whether a process has the claim of the container id.
+func (s *Store) Watched(id string) bool {
 	lock, err := flock.TryExclusive(s.claimPath(id))
 	if err == nil {
 		_ = lock.Unlock() // the file stays, for the sweep

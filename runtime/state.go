@@ -15,7 +15,7 @@ import (
 // how it really ended. A container that was never started is Created.
 func (s *Store) State(id string) (State, error) {
 	st, err := s.recorded(id)
-	if err != nil || st.Status != Running || alive(st) || s.watched(id) {
+	if err != nil || st.Status != Running || alive(st) || s.Watched(id) {
 		return st, err
 	}
 	return lost(st), nil

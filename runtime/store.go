@@ -91,15 +91,15 @@ func (s *Store) Get(id string) (Container, error) {
 // was killed, and its program with it.
 func (s *Store) present(id string) (Container, error) {
 	c, err := s.Get(id)
-	if err == nil && c.Remove && s.abandoned(id) {
+	if err == nil && c.Remove && s.Abandoned(id) {
 		return Container{}, notFound(id)
 	}
 	return c, err
 }
 
-// abandoned tells whether nobody is going to remove a container with --rm, and it does not run. One that was created
+// Abandoned tells whether nobody is going to remove a container with --rm, and it does not run. One that was created
 // and never started is in nobody's hands but the user's.
-func (s *Store) abandoned(id string) bool {
+func (s *Store) Abandoned(id string) bool {
 	lock, err := flock.TryExclusive(s.claimPath(id))
 	if err == nil {
 		err = lock.Unlock() // the file stays, for the sweep

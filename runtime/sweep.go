@@ -60,6 +60,14 @@ func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context
 // recoverUnwatched is recoverAbandoned of a container that may have no claim. It never waits: who has the claim may be
 // this process, or run the container until tomorrow.
 func (s *Store) recoverUnwatched(ctx context.Context, id string, release func(context.Context, string) error) error {
+	if err := s.touchClaim(id); err != nil {
+		return err
+	}
+	return s.recoverAbandoned(ctx, id, release)
+}
+
+// touchClaim makes the file of a claim that nobody has.
+func (s *Store) touchClaim(id string) error {
 	path := s.claimPath(id)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -68,7 +76,7 @@ func (s *Store) recoverUnwatched(ctx context.Context, id string, release func(co
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), s.recoverAbandoned(ctx, id, release))
+	return f.Close()
 }
 
 func (s *Store) recoverAbandoned(ctx context.Context, id string, release func(context.Context, string) error) error {

@@ -55,7 +55,7 @@ func (s *Store) dropIDs(c Container) error {
 func (s *Store) dropLostIDs() error {
 	return s.idRanges().DropOf(func(id string) bool {
 		_, err := os.Lstat(s.Dir(id))
-		return errors.Is(err, fs.ErrNotExist) && !s.watched(id)
+		return errors.Is(err, fs.ErrNotExist) && !s.Watched(id)
 	})
 }
 

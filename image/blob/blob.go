@@ -16,6 +16,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/internal/gc"
 )
 
 // Store holds blobs. Several processes may use one directory at the same time, and several
@@ -154,6 +155,27 @@ func (s *Store) Sweep() error {
 	return errors.Join(errs...)
 }
 
+// Graph adds the ingests to g. Those of processes that died stay for nothing.
+func (s *Store) Graph(g *gc.Graph) error {
+	entries, err := readDir(s.ingest)
+	errs := []error{err}
+	for _, e := range entries {
+		path := filepath.Join(s.ingest, e.Name())
+		l, err := flock.TryExclusive(path)
+		busy := errors.Is(err, flock.ErrBusy)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil:
+			errs = append(errs, l.Unlock())
+		case !busy:
+			errs = append(errs, err)
+		}
+		g.Add(gc.Node{ID: gc.ID{Kind: gc.Staging, Name: path}, Paths: []string{path}, Kept: busy})
+	}
+	return errors.Join(errs...)
+}
+
 func sweep(dir string) error {
 	l, err := flock.TryExclusive(dir)
 	if errors.Is(err, flock.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
@@ -164,6 +186,9 @@ func sweep(dir string) error {
 	}
 	return errors.Join(os.RemoveAll(dir), l.Unlock())
 }
+
+// Path returns the file of blob d, whether it is there or not. A malformed digest is errdefs.ErrInvalidArgument.
+func (s *Store) Path(d digest.Digest) (string, error) { return s.path(d) }
 
 // path returns the file of blob d. Validation keeps d from naming anything else: what it lets pass
 // holds no slash and no dot.

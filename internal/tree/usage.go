@@ -80,3 +80,16 @@ func (c *counter) entry(d *os.File, name string) error {
 	c.count(&st)
 	return errors.Join(c.directory(sub), sub.Close())
 }
+
+// Allocated counts the bytes on disk of path, a file or a directory with all below it: see Usage.
+func Allocated(ctx context.Context, path string) (int64, error) {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return 0, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return st.Blocks * 512, nil
+	}
+	size, _, err := Usage(ctx, path)
+	return size, err
+}

@@ -84,8 +84,8 @@ func (u *session) nextKey() string {
 	return unpackDir + "-" + u.id + "-" + strconv.Itoa(u.count)
 }
 
-// keySession returns the id of the session that the key of an active snapshot belongs to, if any.
-func keySession(key string) (string, bool) {
+// KeySession returns the id of the session that the key of an active snapshot belongs to, if any.
+func KeySession(key string) (string, bool) {
 	rest, ok := strings.CutPrefix(key, unpackDir+"-")
 	if !ok {
 		return "", false

@@ -17,7 +17,7 @@ func (m *Maker) Sweep(ctx context.Context) error {
 	var dead []string
 	var errs []error
 	err := m.snapshots.Walk(ctx, func(info snapshot.Info) error {
-		id, ok := keySession(info.Key)
+		id, ok := KeySession(info.Key)
 		if !ok || info.Kind == snapshot.Committed {
 			return nil
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/container/stop"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/cmd/lrun/prune"
 	"github.com/lrun-dev/lrun/image/builtin"
 	"github.com/lrun-dev/lrun/runtime"
 )
@@ -42,6 +43,7 @@ func Group() command.Group {
 			{Top: one("export"), Sub: one("export"), New: exportCommand, Args: command.Exactly(1)},
 			{Top: one(builtin.Command), New: helloCommand, Hidden: true},
 			{Sub: one("inspect"), New: inspectCommand, Args: command.AtLeast(1)},
+			{Sub: one("prune"), New: prune.Containers},
 		},
 	}
 }

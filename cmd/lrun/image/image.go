@@ -9,6 +9,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/inspect"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/cmd/lrun/prune"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/rootfs"
 )
@@ -24,6 +25,7 @@ func Group() command.Group {
 			{Top: []string{"import"}, Sub: []string{"import"}, New: importCommand, Args: command.Arity{Min: 1, Max: 2}},
 			{Sub: []string{"inspect"}, New: inspect.Command(Inspector), ReadOnly: true, Args: command.AtLeast(1)},
 			{Top: []string{"load"}, Sub: []string{"load"}, New: loadCommand, Common: true},
+			{Sub: []string{"prune"}, New: prune.Images},
 			{Top: []string{"rmi"}, Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
 			{Top: []string{"save"}, Sub: []string{"save"}, New: saveCommand, ReadOnly: true, Args: command.AtLeast(1)},
 			{Top: []string{"tag"}, Sub: []string{"tag"}, New: tagCommand, Args: command.Exactly(2)},

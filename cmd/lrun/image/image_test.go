@@ -195,3 +195,4 @@ func (u users) ImageUse(context.Context) (func(digest.Digest) (string, bool), er
 // Count says nothing.
 func (users) VolumeUse(context.Context) (map[string][]string, error) { return nil, nil }
 func (users) Count(context.Context) (map[string]int, error)          { return nil, nil }
+func (users) Prune(context.Context, string) error                    { return nil }

@@ -1,7 +1,10 @@
-// Package system holds the commands that are about lrun itself: version, info and the check of the root.
+// Package system holds the commands that are about lrun itself: version, info, the check of the root and what can be removed of it.
 package system
 
-import "github.com/lrun-dev/lrun/cmd/lrun/internal/command"
+import (
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
+	"github.com/lrun-dev/lrun/cmd/lrun/prune"
+)
 
 // Group is the table of the commands about lrun itself.
 func Group() command.Group {
@@ -11,6 +14,7 @@ func Group() command.Group {
 		Entries: []command.Entry{
 			{Top: []string{"fsck"}, Sub: []string{"fsck"}, New: fsckCommand, Args: command.Arity{Max: -1}, Fail: 125},
 			{Top: []string{"info"}, Sub: []string{"info"}, New: infoCommand, ReadOnly: true, Common: true},
+			{Sub: []string{"prune"}, New: prune.System},
 			{Top: []string{"version"}, New: versionCommand, ReadOnly: true, Common: true},
 		},
 	}

@@ -28,6 +28,7 @@ func (counts) ImageUse(context.Context) (func(digest.Digest) (string, bool), err
 }
 func (counts) VolumeUse(context.Context) (map[string][]string, error) { return nil, nil }
 func (c counts) Count(context.Context) (map[string]int, error)        { return c, nil }
+func (counts) Prune(context.Context, string) error                    { return nil }
 
 func lrun(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

@@ -14,6 +14,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/inspect"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/cmd/lrun/prune"
 	"github.com/lrun-dev/lrun/volume"
 )
 
@@ -34,7 +35,7 @@ func Group() command.Group {
 			{Sub: []string{"ls", "list"}, New: listCommand, RefusedFlags: cluster},
 			{Sub: []string{"inspect"}, New: inspect.Command(Inspector), ReadOnly: true, Args: command.AtLeast(1)},
 			{Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1)},
-			{Sub: []string{"prune"}, New: pruneCommand},
+			{Sub: []string{"prune"}, New: prune.Volumes},
 		},
 	}
 }

@@ -61,6 +61,9 @@ type Containers interface {
 	Count(ctx context.Context) (map[string]int, error)
 	// VolumeUse returns the ids of the containers that use each volume, by its name.
 	VolumeUse(ctx context.Context) (map[string][]string, error)
+	// Prune removes the container id, which does not run; it may have no record. One that runs, or that another process
+	// has in its hands, is errdefs.ErrFailedPrecondition.
+	Prune(ctx context.Context, id string) error
 }
 
 // New returns the surroundings of this process. It opens nothing.

@@ -1,0 +1,125 @@
+// Package gc is the graph of what a root holds. The stores add nodes, what those need, and what is kept for its own
+// sake; what nothing kept needs can go. It reads no disk and deletes nothing.
+package gc
+
+import (
+	"maps"
+	"slices"
+)
+
+// Kind is what a node is.
+type Kind string
+
+// The kinds. A key stands for the snapshots of that key, whichever drivers have some.
+const (
+	Container Kind = "container" // by its id
+	Image     Kind = "image"     // by its ID
+	Volume    Kind = "volume"    // by its name
+	Blob      Kind = "blob"      // by its digest
+	Key       Kind = "key"
+	Snapshot  Kind = "snapshot" // by driver/key
+	Data      Kind = "data"     // by driver/id
+	Staging   Kind = "staging"  // what is on its way in or out, by its path
+)
+
+// ID names a node: no two of one kind have the same name.
+type ID struct {
+	Kind Kind
+	Name string
+}
+
+// Node is one thing.
+type Node struct {
+	ID
+	// Paths are the files and directories that are the node's alone, all below them included; one that is missing has no bytes.
+	Paths []string
+	// Needs are what has to stay as long as the node does. What is not in the graph is not there to be kept.
+	Needs []ID
+	// Kept says that the node stays although nothing needs it: a user made it, or a living process is at work on it.
+	Kept bool
+}
+
+// Graph is a set of nodes. The zero value is empty.
+type Graph struct{ nodes map[ID]*Node }
+
+// Add adds a node, or to a node that is there already.
+func (g *Graph) Add(n Node) {
+	if g.nodes == nil {
+		g.nodes = map[ID]*Node{}
+	}
+	have, ok := g.nodes[n.ID]
+	if !ok {
+		g.nodes[n.ID] = &n
+		return
+	}
+	have.Paths = append(have.Paths, n.Paths...)
+	have.Needs = append(have.Needs, n.Needs...)
+	have.Kept = have.Kept || n.Kept
+}
+
+// Keep keeps all nodes of a kind, because it is not known what needs them.
+func (g *Graph) Keep(kind Kind) {
+	for id, n := range g.nodes {
+		n.Kept = n.Kept || id.Kind == kind
+	}
+}
+
+// Node returns the node id, and whether there is one.
+func (g *Graph) Node(id ID) (Node, bool) {
+	n, ok := g.nodes[id]
+	if !ok {
+		return Node{}, false
+	}
+	return *n, true
+}
+
+// Nodes returns all nodes in the order of their kinds and names.
+func (g *Graph) Nodes() []Node {
+	list := make([]Node, 0, len(g.nodes))
+	for _, id := range sorted(g.nodes) {
+		list = append(list, *g.nodes[id])
+	}
+	return list
+}
+
+// Reach returns the nodes of the graph that those in from need, directly or not, and from itself.
+func (g *Graph) Reach(from ...ID) map[ID]bool {
+	seen := map[ID]bool{}
+	todo := slices.Clone(from)
+	for len(todo) > 0 {
+		id := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		n, ok := g.nodes[id]
+		if !ok || seen[id] {
+			continue
+		}
+		seen[id] = true
+		todo = append(todo, n.Needs...)
+	}
+	return seen
+}
+
+// Lost returns, in the order of kinds and names, the nodes that can go when dropped are not kept any more. Without
+// any they are what killed processes have left. A node in dropped that something kept needs is not among them.
+func (g *Graph) Lost(dropped ...ID) []Node {
+	var kept []ID
+	for id, n := range g.nodes {
+		if n.Kept && !slices.Contains(dropped, id) {
+			kept = append(kept, id)
+		}
+	}
+	live := g.Reach(kept...)
+	var lost []Node
+	for _, id := range sorted(g.nodes) {
+		if !live[id] {
+			lost = append(lost, *g.nodes[id])
+		}
+	}
+	return lost
+}
+
+func sorted(nodes map[ID]*Node) []ID {
+	return slices.SortedFunc(maps.Keys(nodes), func(a, b ID) int {
+		return slices.Compare([]string{string(a.Kind), a.Name}, []string{string(b.Kind), b.Name})
+	})
+}

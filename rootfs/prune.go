@@ -1,0 +1,101 @@
+package rootfs
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// Names returns all names of one image, which has records, as Docker lists them: tags and NAME@DIGEST, sorted.
+func Names(records []image.Record) []string { return references(records) }
+
+// Prune removes those of the images ids that are still what they were chosen for: there, without a name unless tagged is true, and
+// used by no container, of which inUse is asked when nobody can take an image any more. It returns what has become of each,
+// in the order of ids; of one that stays, nothing. One that cannot be removed does not stop the rest.
+func (s *Store) Prune(ctx context.Context, ids []digest.Digest, tagged bool, inUse func() (InUse, error)) ([]Removed, error) {
+	var removed []Removed
+	err := s.chains.Locked(ctx, func() error {
+		all, err := s.Images.List(ctx)
+		if err != nil {
+			return err
+		}
+		use, err := s.usedImages(ctx, inUse)
+		if err != nil {
+			return err
+		}
+		var doomed [][]image.Record
+		for _, id := range ids {
+			records := slices.DeleteFunc(slices.Clone(all), func(r image.Record) bool { return r.Image != id })
+			named := slices.ContainsFunc(records, func(r image.Record) bool { return !r.Ref.IsZero() })
+			if len(records) > 0 && (tagged || !named) && !use(id) {
+				doomed = append(doomed, records)
+			}
+		}
+		removed, err = s.deleteImages(ctx, doomed)
+		return err
+	})
+	return removed, err
+}
+
+// usedImages tells which images containers use, also those that have only their snapshot yet. The root is locked.
+func (s *Store) usedImages(ctx context.Context, inUse func() (InUse, error)) (func(digest.Digest) bool, error) {
+	use, err := inUse()
+	if err != nil {
+		return nil, err
+	}
+	prepared := map[digest.Digest]bool{}
+	err = s.Snapshots.Walk(ctx, func(info snapshot.Info) error {
+		if info.Kind != snapshot.Committed {
+			prepared[digest.Digest(info.Labels[LabelImage])] = true
+		}
+		return nil
+	})
+	return func(id digest.Digest) bool {
+		container, _ := use(id)
+		return container != "" || prepared[id]
+	}, err
+}
+
+// deleteImages removes images, each of which has records, and what nothing else needs. The root is locked.
+func (s *Store) deleteImages(ctx context.Context, images [][]image.Record) ([]Removed, error) {
+	if len(images) == 0 {
+		return nil, nil
+	}
+	var removed []Removed
+	var ids []digest.Digest
+	layers := map[string]int{} // to the first image that has them
+	for i, records := range images {
+		ids = append(ids, records[0].Image)
+		removed = append(removed, Removed{Untagged: references(records), Deleted: []string{records[0].Image.String()}})
+		for _, r := range records {
+			im, err := s.Images.Load(ctx, r)
+			if err != nil {
+				continue // its parts are left to the sweep
+			}
+			for _, c := range im.ChainIDs() {
+				if _, ok := layers[c.String()]; !ok {
+					layers[c.String()] = i
+				}
+			}
+		}
+	}
+	if err := s.Images.Drop(ctx, ids...); err != nil {
+		return nil, err
+	}
+	m, err := s.mark(ctx)
+	if err != nil {
+		return removed, err
+	}
+	names, err := s.committedWhere(ctx, func(info snapshot.Info) bool { _, ok := layers[info.Key]; return ok })
+	gone, removeErr := s.removeChains(ctx, names, m, "")
+	for _, name := range gone {
+		r := &removed[layers[name]]
+		r.Deleted = append(r.Deleted, name)
+	}
+	return removed, errors.Join(err, removeErr, s.sweepLocked(ctx))
+}
