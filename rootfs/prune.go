@@ -18,7 +18,8 @@ func Names(records []image.Record) []string { return references(records) }
 // used by no container, of which inUse is asked when nobody can take an image any more. It returns what has become of each,
 // in the order of ids; of one that stays, nothing. One that cannot be removed does not stop the rest.
 func (s *Store) Prune(ctx context.Context, ids []digest.Digest, tagged bool, inUse func() (InUse, error)) ([]Removed, error) {
-	var removed []Removed
+	var done []Removed
+	var orphans []string
 	err := s.chains.Locked(ctx, func() error {
 		all, err := s.Images.List(ctx)
 		if err != nil {
@@ -36,10 +37,10 @@ func (s *Store) Prune(ctx context.Context, ids []digest.Digest, tagged bool, inU
 				doomed = append(doomed, records)
 			}
 		}
-		removed, err = s.deleteImages(ctx, doomed)
+		done, orphans, err = s.deleteImages(ctx, doomed)
 		return err
 	})
-	return removed, err
+	return done, errors.Join(err, s.Snapshots.Discard(ctx, orphans))
 }
 
 // usedImages tells which images containers use, also those that have only their snapshot yet. The root is locked.
@@ -61,17 +62,17 @@ func (s *Store) usedImages(ctx context.Context, inUse func() (InUse, error)) (fu
 	}, err
 }
 
-// deleteImages removes images, each of which has records, and what nothing else needs. The root is locked.
-func (s *Store) deleteImages(ctx context.Context, images [][]image.Record) ([]Removed, error) {
+// deleteImages removes images, each of which has records, and what nothing else needs; the bytes of layers are left to be
+// deleted. The root is locked.
+func (s *Store) deleteImages(ctx context.Context, images [][]image.Record) (done []Removed, orphans []string, err error) {
 	if len(images) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
-	var removed []Removed
 	var ids []digest.Digest
 	layers := map[string]int{} // to the first image that has them
 	for i, records := range images {
 		ids = append(ids, records[0].Image)
-		removed = append(removed, Removed{Untagged: references(records), Deleted: []string{records[0].Image.String()}})
+		done = append(done, Removed{Untagged: references(records), Deleted: []string{records[0].Image.String()}})
 		for _, r := range records {
 			im, err := s.Images.Load(ctx, r)
 			if err != nil {
@@ -85,17 +86,18 @@ func (s *Store) deleteImages(ctx context.Context, images [][]image.Record) ([]Re
 		}
 	}
 	if err := s.Images.Drop(ctx, ids...); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m, err := s.mark(ctx)
 	if err != nil {
-		return removed, err
+		return done, nil, err
 	}
 	names, err := s.committedWhere(ctx, func(info snapshot.Info) bool { _, ok := layers[info.Key]; return ok })
 	gone, removeErr := s.removeChains(ctx, names, m, "")
-	for _, name := range gone {
-		r := &removed[layers[name]]
+	for _, name := range gone.chains {
+		r := &done[layers[name]]
 		r.Deleted = append(r.Deleted, name)
 	}
-	return removed, errors.Join(err, removeErr, s.sweepLocked(ctx))
+	swept, sweepErr := s.sweepLocked(ctx)
+	return done, append(gone.orphans, swept...), errors.Join(err, removeErr, sweepErr)
 }

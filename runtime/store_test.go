@@ -15,6 +15,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/name"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -121,25 +122,14 @@ func TestManyTakeOneName(t *testing.T) {
 	}
 }
 
-func TestCheckName(t *testing.T) {
-	for name, valid := range map[string]bool{
-		"web": true, "web-1_2.3": true, "9a": true, "a": false, "": false, "-web": false, ".web": false, "we b": false, "we/b": false,
-		"wéb": false, strings.Repeat("x", 255): true, strings.Repeat("x", 256): false,
-	} {
-		if err := runtime.CheckName(name); (err == nil) != valid {
-			t.Errorf("CheckName(%q) = %v", name, err)
-		}
-	}
-}
-
 func TestRandomNamesAreValidAndFree(t *testing.T) {
 	s, _, _ := open(t)
 	for range 50 {
-		name := s.RandomName()
-		if err := runtime.CheckName(name); err != nil {
+		random := s.RandomName()
+		if err := name.Check(random); err != nil {
 			t.Fatal(err)
 		}
-		create(t, s, runtime.Container{Name: name})
+		create(t, s, runtime.Container{Name: random})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lrun-dev/lrun/image"
 	lruntime "github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/name"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -22,7 +23,7 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 		Remove: o.remove, Interactive: o.interactive, Network: o.network, Runtime: o.runtime,
 	}
 	if c.Name != "" {
-		if err := lruntime.CheckName(c.Name); err != nil {
+		if err := name.Check(c.Name); err != nil {
 			return c, err
 		}
 	}

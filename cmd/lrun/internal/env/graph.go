@@ -3,6 +3,9 @@ package env
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
 
 	"github.com/containerd/errdefs"
 
@@ -22,12 +25,13 @@ func (e *Env) Graph(ctx context.Context) (*gc.Graph, error) {
 	// First what is there, then who needs it: what is made meanwhile is not taken for an orphan.
 	err = e.EachDriver(func(driver string, store *rootfs.Store) error { return store.GraphSnapshots(ctx, g, driver) })
 	err = errors.Join(err, store.GraphImages(ctx, g))
-	return g, errors.Join(err, e.Volumes().Graph(g), graphContainers(g, e.Runtime()))
+	return g, errors.Join(err, e.Volumes().Graph(g), e.graphContainers(g))
 }
 
 // graphContainers adds all containers to g: each needs the snapshots of its id and its volumes. One that is being made, changed or
 // run is claimed, and stays. One without a record, or with --rm whose lrun was killed, stays for nothing.
-func graphContainers(g *gc.Graph, store *runtime.Store) error {
+func (e *Env) graphContainers(g *gc.Graph) error {
+	store := e.Runtime()
 	ids, err := store.IDs()
 	errs := []error{err}
 	for _, id := range ids {
@@ -44,7 +48,7 @@ func graphContainers(g *gc.Graph, store *runtime.Store) error {
 		default:
 			n.Kept = n.Kept || !c.Remove || !store.Abandoned(id)
 		}
-		n.Paths = store.Paths(c)
+		n.Paths = e.containerPaths(c)
 		for _, m := range c.Settings.Mounts {
 			if m.Type == "volume" {
 				n.Needs = append(n.Needs, gc.ID{Kind: gc.Volume, Name: m.Name})
@@ -53,4 +57,17 @@ func graphContainers(g *gc.Graph, store *runtime.Store) error {
 		g.Add(n)
 	}
 	return errors.Join(errs...)
+}
+
+// containerPaths are all that c has in the root, by whatever names.
+func (e *Env) containerPaths(c runtime.Container) []string {
+	paths := []string{e.Runtime().Dir(c.ID)}
+	name := filepath.Join(e.Root(), "names", c.Name)
+	if holder, err := os.ReadFile(name); err == nil && string(holder) == c.ID {
+		paths = append(paths, name)
+	}
+	if ids := c.Settings.UserNS; ids.Auto {
+		paths = append(paths, filepath.Join(e.Root(), "userns", strconv.FormatUint(uint64(ids.UIDs[0].Host), 10)))
+	}
+	return paths
 }
