@@ -60,10 +60,7 @@ func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context
 // recoverUnwatched is recoverAbandoned of a container that may have no claim. It never waits: who has the claim may be
 // this process, or run the container until tomorrow.
 func (s *Store) recoverUnwatched(ctx context.Context, id string, release func(context.Context, string) error) error {
-	if err := s.touchClaim(id); err != nil {
-		return err
-	}
-	return s.recoverAbandoned(ctx, id, release)
+	return errors.Join(s.touchClaim(id), s.recoverAbandoned(ctx, id, release))
 }
 
 // touchClaim makes the file of a claim that nobody has.

@@ -11,6 +11,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/name"
 )
 
 // recorded are the containers as the check wants them.
@@ -31,7 +32,7 @@ func (r recorded) List() ([]check.Container, error) {
 // holder is the id of who has the name of c, "" for nobody. Names are not durable: before the first sweep of a boot has
 // made them anew it is c itself.
 func (r recorded) holder(c runtime.Container) string {
-	if _, err := os.Lstat(filepath.Join(r.env.State(), "swept")); errors.Is(err, os.ErrNotExist) || runtime.CheckName(c.Name) != nil {
+	if _, err := os.Lstat(filepath.Join(r.env.State(), "swept")); errors.Is(err, os.ErrNotExist) || name.Check(c.Name) != nil {
 		return c.ID
 	}
 	b, err := os.ReadFile(filepath.Join(r.env.Root(), "names", c.Name))
