@@ -192,9 +192,9 @@ section_changes() {
 		add diff lrun "${lrun[@]}" diff changed
 		add -n "$CRUN_NS" diff podman "${podman[@]}" diff changed
 		add diff "docker 20.10" "${docker[@]}" diff changed
-		add -a "${lrun[*]} rmi c{i}" commit lrun "${lrun[@]}" commit changed c{i}
-		add -a "${podman[*]} rmi c{i}" -n "$CRUN_NS" commit podman "${podman[@]}" commit -q changed c{i}
-		add -a "${docker[*]} rmi c{i}" commit "docker 20.10" "${docker[@]}" commit changed c{i}
+		add -a "${lrun[*]} rmi c{i}" commit lrun "${lrun[@]}" commit changed "c{i}"
+		add -a "${podman[*]} rmi c{i}" -n "$CRUN_NS" commit podman "${podman[@]}" commit -q changed "c{i}"
+		add -a "${docker[*]} rmi c{i}" commit "docker 20.10" "${docker[@]}" commit changed "c{i}"
 		want diff wall 8
 		want commit wall 30
 	} | timed changes 20 "\`diff\` and \`commit\` of a container with one new file, in an image of 11 layers"

@@ -42,14 +42,23 @@ func needed(flags []cli.Flag, given []string) []cli.Flag {
 func silent(f cli.Flag) bool {
 	switch f := f.(type) {
 	case *cli.BoolFlag:
-		return !f.Value && !f.Required && len(f.EnvVars) == 0 && (f.Destination == nil || !*f.Destination)
+		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
 	case *cli.StringFlag:
-		return f.Value == "" && !f.Required && len(f.EnvVars) == 0 && (f.Destination == nil || *f.Destination == "")
+		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
 	case *cli.StringSliceFlag:
-		return f.Value == nil && !f.Required && len(f.EnvVars) == 0
+		return optional(f.Required, f.EnvVars) && f.Value == nil
 	case *cli.Int64Flag:
-		return f.Value == 0 && !f.Required && len(f.EnvVars) == 0 && (f.Destination == nil || *f.Destination == 0)
+		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
 	default:
 		return false
 	}
+}
+
+// optional says that a flag need not be given, and that nothing but the command line gives it.
+func optional(required bool, variables []string) bool { return !required && len(variables) == 0 }
+
+// zero reports whether p points to nothing, or to the value that it has anyway.
+func zero[T comparable](p *T) bool {
+	var none T
+	return p == nil || *p == none
 }
