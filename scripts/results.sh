@@ -55,6 +55,13 @@ same_tests() {
 	diff <(names "$1" pass | sort) <(names "$2" pass | sort)
 }
 
+# whole_suite fails unless, in the run $1, exactly $3 subtests of the test $2 passed.
+whole_suite() {
+	local n
+	n=$(names "$1" pass | grep -c " $2/" || true)
+	((n == $3)) || { echo "$n subtests of $2 passed, not $3" && return 1; }
+}
+
 # finish prints the summary, and fails when a test has.
 finish() {
 	echo

@@ -2,12 +2,8 @@ package snapshot
 
 import (
 	"context"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 
-	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/internal/tree"
 )
 
@@ -17,25 +13,5 @@ import (
 // to that. It follows no symbolic link; where something is mounted it deletes nothing and returns an
 // errdefs.ErrFailedPrecondition.
 func Discard(ctx context.Context, dataDir, id string) error {
-	return reap(ctx, filepath.Join(dataDir, id), filepath.Join(filepath.Dir(dataDir), "staging", id))
-}
-
-// reap locks the directory path, moves it to aside unless that is empty, and deletes it. The lock is
-// of the directory itself, so that it holds wherever that is.
-func reap(ctx context.Context, path, aside string) (err error) {
-	l, err := flock.TryExclusive(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, flock.ErrBusy) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Unlock()) }()
-	if aside != "" {
-		if err := os.Rename(path, aside); err != nil {
-			return err
-		}
-		path = aside
-	}
-	return tree.Remove(ctx, path)
+	return tree.Reap(ctx, filepath.Join(dataDir, id), filepath.Join(filepath.Dir(dataDir), "staging", id))
 }

@@ -22,6 +22,7 @@ type record struct {
 	ID      string            `json:"id,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	Created time.Time         `json:"created"`
+	Updated time.Time         `json:"updated,omitzero"` // zero: never
 	Size    int64             `json:"size,omitempty"`
 	// Boot is the boot in which a volatile snapshot was made, and empty for the others.
 	Boot string `json:"boot,omitempty"`
@@ -37,10 +38,14 @@ type record struct {
 var errNoRecord = fmt.Errorf("no such snapshot: %w", errdefs.ErrNotFound)
 
 func (r *record) info() Info {
-	return Info{
+	i := Info{
 		Key: string(r.Key), Parent: string(r.Parent), Kind: r.Kind, ID: r.ID, Labels: r.Labels,
-		Created: r.Created, Size: r.Size, Volatile: r.Boot != "",
+		Created: r.Created, Updated: r.Updated, Size: r.Size, Volatile: r.Boot != "",
 	}
+	if i.Updated.IsZero() {
+		i.Updated = i.Created
+	}
+	return i
 }
 
 func (r *record) snapshot() Snapshot {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/internal/tree"
 )
 
 // Remove deletes the snapshot key, which is mounted nowhere. One with children is
@@ -234,7 +236,7 @@ func (s *Store) sweepStaging(ctx context.Context) error {
 			return err
 		}
 		if e.IsDir() {
-			errs = append(errs, reap(ctx, filepath.Join(dir, e.Name()), ""))
+			errs = append(errs, tree.Reap(ctx, filepath.Join(dir, e.Name()), ""))
 		}
 	}
 	return errors.Join(errs...)

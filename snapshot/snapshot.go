@@ -33,6 +33,8 @@ type Info struct {
 	ID      string
 	Labels  map[string]string
 	Created time.Time
+	// Updated is when Relabel changed it last, or else Created.
+	Updated time.Time
 	// Size is what WithSize recorded, or 0; Store.Usage counts.
 	Size int64
 	// Volatile is that of WithVolatile.
