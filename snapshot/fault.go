@@ -47,11 +47,10 @@ func (s *Store) Faults(ctx context.Context) ([]Fault, error) {
 	}
 	faults = append(faults, bad...)
 	for _, e := range data {
-		path := s.data(e.Name())
-		if named[e.Name()] || unreadable || exists(path) != nil {
-			continue // the bytes of an unreadable record look like an orphan's
+		// The bytes of an unreadable record look like an orphan's.
+		if path := s.data(e.Name()); !named[e.Name()] && !unreadable && exists(path) == nil {
+			faults = append(faults, leftover(path, "bytes that no record names"))
 		}
-		faults = append(faults, leftover(path, "bytes that no record names"))
 	}
 	staging, err := os.ReadDir(filepath.Join(s.dir, "staging"))
 	for _, e := range staging {

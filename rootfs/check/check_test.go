@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/image"
+	lt "github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/snapshot"
 )
@@ -215,6 +217,32 @@ func TestRemovedMeanwhile(t *testing.T) {
 		must(t, s.snapshots.Remove(t.Context(), s.key(2)))
 		lines, sum := s.check(t, check.Options{Only: []image.Record{s.record}})
 		if len(lines) > 0 || sum.Damaged > 0 {
+			t.Errorf("got %q", lines)
+		}
+	})
+}
+
+// The same, when it goes after the check has begun.
+func TestRemovedAfterTheBegin(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store) {
+		tops := map[string]string{}
+		must(t, errors.Join(os.Remove(s.blobOf(s.image.Layers[0].Digest)), os.Remove(s.file(t, 2, "top"))))
+		first := s.key(2)
+		s.add(t, "other:1", layers()[0], lt.Tar(lt.File("own", "own")))
+		must(t, errors.Join(os.Remove(s.blobOf(s.image.Layers[1].Digest)), os.Remove(s.file(t, 1, "own"))))
+		tops[first], tops[s.key(1)] = s.key(1), first
+		var lines []string
+		_, err := check.Check(t.Context(), s.Root, check.Options{Report: func(f check.Finding) {
+			lines = append(lines, f.Kind+" "+f.Path)
+			switch {
+			case len(lines) == 1: // a blob of the first image
+				must(t, s.Images.Drop(t.Context(), s.image.ID))
+			case f.Kind == "layer":
+				must(t, s.snapshots.Remove(t.Context(), tops[f.ID]))
+			}
+		}})
+		must(t, err)
+		if len(lines) < 2 || lines[0] != "blob " || !strings.HasPrefix(lines[1], "layer ") || slices.ContainsFunc(lines[2:], func(l string) bool { return l != "blob " }) {
 			t.Errorf("got %q", lines)
 		}
 	})

@@ -21,6 +21,7 @@ import (
 
 type fsckOptions struct {
 	deep   bool
+	repair bool
 	format string
 }
 
@@ -30,8 +31,11 @@ func fsckCommand(e *env.Env) *cli.Command {
 		Usage:     "check that images, layers and containers are as they were stored",
 		ArgsUsage: "[IMAGE...]",
 		Description: `Without an IMAGE everything in the root is checked: the records, the blobs of images, the files of unpacked layers,
-containers and leftovers. It changes nothing and stops nobody. Without --deep the size of each blob is compared, and of
+containers and leftovers. Without --repair it changes nothing and stops nobody. Without --deep the size of each blob is compared, and of
 each file its type, mode, owner, size, xattrs, target and time; with --deep all bytes too.
+
+With --repair damaged layers are unpacked again from the blobs of their images, unless a container runs on them; then
+all is checked once more. What cannot be repaired is named with what to do.
 
 The exit code is 0 when nothing is damaged, 1 when something is, and 125 when something could not be checked.
 
@@ -40,6 +44,7 @@ Examples:
   lrun fsck --deep debian:12`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "deep", Usage: "read all bytes of blobs and files and compare their digests", Destination: &o.deep},
+			&cli.BoolFlag{Name: "repair", Usage: "unpack damaged layers again", Destination: &o.repair},
 			&cli.StringFlag{Name: "format", Usage: "'json': an object for each finding, and one with the numbers", DefaultText: "text", Destination: &o.format},
 		},
 		Action: func(c *cli.Context) error { return runFsck(c.Context, e, o, c.Args().Slice()) },
@@ -58,10 +63,23 @@ func runFsck(ctx context.Context, e *env.Env, o fsckOptions, images []string) er
 	if err != nil {
 		return err
 	}
+	if o.repair && o.format != "" {
+		return errdefs.ErrInvalidArgument.WithMessage("--repair and --format exclude each other: repair, then ask again")
+	}
 	w := &findings{out: e.Out, json: o.format == "json"}
-	sum, err := check.Check(ctx, root, check.Options{Deep: o.deep, Only: only, Report: w.finding})
+	options := check.Options{Deep: o.deep, Only: only, Report: w.finding}
+	sum, err := check.Check(ctx, root, options)
 	if err = errors.Join(w.err, err); err != nil {
 		return err
+	}
+	if o.repair && sum.Damaged > 0 {
+		if err := repair(ctx, e, e.Out, w.all); err != nil {
+			return err
+		}
+		sum, err = check.Check(ctx, root, options)
+		if err = errors.Join(w.err, err); err != nil {
+			return err
+		}
 	}
 	if err := w.summary(sum); err != nil {
 		return err
@@ -109,6 +127,7 @@ func named(ctx context.Context, images *image.Store, names []string) ([]image.Re
 type findings struct {
 	out  io.Writer
 	json bool
+	all  []check.Finding
 	err  error
 }
 
@@ -126,6 +145,7 @@ func (w *findings) finding(f check.Finding) {
 	if w.err != nil {
 		return
 	}
+	w.all = append(w.all, f)
 	if w.json {
 		w.err = w.object(f)
 		return
