@@ -296,6 +296,7 @@ func TestHostileUserFiles(t *testing.T) {
 func FuzzResolveUser(f *testing.F) {
 	f.Add("root:x:0:0:root:/root:/bin/sh\n", "root:x:0:\n", "root")
 	f.Add("a:x:99999999999:0:::\n", "g:x:-1:a\n", "a:g")
+	f.Add("0", "0", "") // a group without a name
 	f.Fuzz(func(t *testing.T, passwd, group, name string) {
 		id, err := spec.ResolveUser(rootWith(t, map[string]string{"etc/passwd": passwd, "etc/group": group}), name, []string{name, "g"})
 		if err == nil && (id.UID > 1<<31-1 || id.GID > 1<<31-1) {

@@ -40,6 +40,9 @@ func ResolveUser(root *os.File, name string, more []string) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("find user %q in the image's /etc/passwd and /etc/group: %w: %w", name, err, errdefs.ErrNotFound)
 	}
+	if slices.Contains(more, "") { // package user would panic
+		return Identity{}, fmt.Errorf("find groups %q: one has no name: %w", more, errdefs.ErrInvalidArgument)
+	}
 	if len(more) > 0 {
 		added, err := user.GetAdditionalGroups(more, bytes.NewReader(group))
 		if err != nil {
