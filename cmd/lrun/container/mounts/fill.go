@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -128,21 +127,13 @@ func fill(ctx context.Context, h *volume.Held, c *runtime.Container, m *spec.Mou
 }
 
 // makeSource makes a directory that is missing, and its parents, with mode 0755 whatever the umask: the container's user
-// is seldom lrun's.
+// is seldom lrun's. It is made so and not changed later, when somebody else may have put a link in its place.
 func makeSource(path string) error {
 	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if err := makeSource(filepath.Dir(path)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(path, 0o755); err != nil {
-		if errors.Is(err, fs.ErrExist) {
-			return nil // somebody else was faster
-		}
-		return err
-	}
-	return os.Chmod(path, 0o755)
+	defer unix.Umask(unix.Umask(0o022))
+	return os.MkdirAll(path, 0o755)
 }
 
 // copyFromImage fills dir with the directory target of the container's root. What the image does not have, or has as
