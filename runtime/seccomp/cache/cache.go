@@ -2,7 +2,8 @@
 // step of a start that is not the kernel's.
 //
 // A filter is valid for one executable of lrun, which has the profile and the compiler, one kernel, and one set of
-// capabilities. The directory is root's alone, as everything in the state directory; a file that is damaged is no filter.
+// capabilities. A file that is damaged, or that somebody else could have written, is no filter: --state may name a
+// directory in which others may write.
 package cache
 
 import (
@@ -11,6 +12,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,7 +48,7 @@ func File(dir string, capabilities []string) (string, error) {
 
 // Read returns the filter in the file, and false when there is none that can be trusted to be what Write wrote.
 func Read(file string) (Filter, bool) {
-	b, err := os.ReadFile(file)
+	b, err := readOwn(file)
 	if err != nil || len(b) < sha256.Size+4 {
 		return Filter{}, false
 	}
@@ -55,6 +58,26 @@ func Read(file string) (Filter, bool) {
 	}
 	return Filter{Flags: binary.NativeEndian.Uint32(rest), Program: rest[4:]}, true
 }
+
+// readOwn reads a file that is this user's, and that nobody else may write.
+func readOwn(file string) ([]byte, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: file, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return nil, fs.ErrPermission
+	}
+	return io.ReadAll(io.LimitReader(f, maxFile))
+}
+
+// maxFile is more than the largest program takes: 4096 instructions of 8 bytes.
+const maxFile = 64 << 10
 
 // Write keeps f for the next start.
 func Write(file string, f Filter) error {

@@ -68,3 +68,41 @@ func TestDamageIsNoFilter(t *testing.T) {
 		}
 	}
 }
+
+func TestOnlyOwnFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	if err := Write(path, Filter{Program: []byte("12345678")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := Read(path); !ok {
+		t.Fatal("a file of one's own is no filter")
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := Read(link); ok {
+		t.Error("a link is a filter")
+	}
+	for _, mode := range []os.FileMode{0o620, 0o602} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := Read(path); ok {
+			t.Errorf("with mode %o, which lets others write, it is a filter", mode)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return // only root can give a file away
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(path, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := Read(path); ok {
+		t.Error("a file of somebody else's is a filter")
+	}
+}
