@@ -27,7 +27,7 @@ func Group() command.Group {
 			{Top: []string{"load"}, Sub: []string{"load"}, New: loadCommand, Common: true},
 			{Sub: []string{"prune"}, New: prune.Images},
 			{Top: []string{"rmi"}, Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
-			{Top: []string{"save"}, Sub: []string{"save"}, New: saveCommand, ReadOnly: true, Args: command.AtLeast(1)},
+			{Top: []string{"save"}, Sub: []string{"save"}, New: saveCommand, Args: command.AtLeast(1)},
 			{Top: []string{"tag"}, Sub: []string{"tag"}, New: tagCommand, Args: command.Exactly(2)},
 		},
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // WriteFile makes the file path of what write writes, for the invoking user only, as a whole: after an error what was
-// there before is still there. What is there and is no regular file, such as a device or a pipe, is written to.
+// there before is still there. What is there and is no regular file, such as a device or a pipe, is written to, and a
+// symbolic link to a file stays one.
 func WriteFile(path string, write func(io.Writer) error) error {
 	if fi, err := os.Stat(path); err == nil && !fi.Mode().IsRegular() {
 		f, err := os.OpenFile(path, os.O_WRONLY, 0)
@@ -17,7 +18,13 @@ func WriteFile(path string, write func(io.Writer) error) error {
 		}
 		return errors.Join(write(f), f.Close())
 	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if failed, ok := errors.AsType[*os.PathError](err); ok {
+		err = &os.PathError{Op: "create", Path: path, Err: failed.Err} // nobody has heard of the other name
+	}
 	if err != nil {
 		return err
 	}

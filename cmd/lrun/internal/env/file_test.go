@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -65,7 +66,23 @@ func TestWriteFileToPipe(t *testing.T) {
 }
 
 func TestWriteFileWithoutDirectory(t *testing.T) {
-	if err := WriteFile(filepath.Join(t.TempDir(), "none", "f"), say("x")); !errors.Is(err, os.ErrNotExist) {
+	path := filepath.Join(t.TempDir(), "none", "f")
+	err := WriteFile(path, say("x"))
+	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path+":") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWriteFileThroughLink(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "f"), filepath.Join(dir, "link")
+	if err := errors.Join(os.WriteFile(path, []byte("old"), 0o600), os.Symlink("f", link), WriteFile(link, say("new"))); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "new" {
+		t.Errorf("the file has %q (%v)", b, err)
+	}
+	if target, err := os.Readlink(link); err != nil || target != "f" {
+		t.Errorf("the link leads to %q (%v)", target, err)
 	}
 }
