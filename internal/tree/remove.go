@@ -99,7 +99,7 @@ func (r *remover) emptied(dir *os.File, name string, depth int) {
 }
 
 // attempt goes through the directory once and returns how many names it saw. The directory is closed before it is
-// deleted: ext4 takes five times as long to delete one that is open.
+// deleted, so that its inode goes with its name.
 func (r *remover) attempt(dir *os.File, name string, depth int) (seen int, err error) {
 	d, err := openDir(dir, name)
 	if errors.Is(err, os.ErrNotExist) {
