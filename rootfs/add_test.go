@@ -198,7 +198,7 @@ func TestAddThatFailsLeavesNothing(t *testing.T) {
 				}
 				_, err = w.Add(c.spoil(t, w, &candidate), in, []image.Candidate{candidate}, nil)
 				if !c.is(err) {
-					t.Errorf("error %v", err)
+					t.Errorf("got %v", err)
 				}
 				if err := in.Close(); err != nil {
 					t.Error(err)
@@ -228,7 +228,7 @@ func TestWrongDiffIDIsNamed(t *testing.T) {
 		}
 		for _, want := range []string{"layer 2 of 2", "blob " + c.Image.Layers[1].Digest.String(), "expected DiffID " + wrong.String(), "found " + right.String()} {
 			if !strings.Contains(err.Error(), want) {
-				t.Errorf("error %q does not say %q", err, want)
+				t.Errorf("%q does not say %q", err, want)
 			}
 		}
 	})

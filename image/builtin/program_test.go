@@ -225,7 +225,7 @@ func TestMainSaysWhatIsWrong(t *testing.T) {
 			}
 			got, err := run(t, root)
 			if err == nil || !strings.Contains(err.Error(), strings.TrimPrefix(c.file, "/")) {
-				t.Errorf("error %v, want one about %s", err, c.file)
+				t.Errorf("got %v, want one about %s", err, c.file)
 			}
 			if strings.Count(got, "NOT AS THE LAYERS SAY") != 1 || strings.Contains(got, "byte for byte") {
 				t.Errorf("the output hides it:\n%s", got)

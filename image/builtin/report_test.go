@@ -85,7 +85,7 @@ func TestReportOfAChangedLayer(t *testing.T) {
 	}
 	for _, want := range []string{"layer 2", o.Lowers[1].Path, o.Lowers[1].Before.String(), o.Lowers[1].After.String()} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not say %q", err, want)
+			t.Errorf("%q does not say %q", err, want)
 		}
 	}
 	if got := out.String(); strings.Count(got, " unchanged ") != 2 || strings.Count(got, " CHANGED ") != 1 {

@@ -99,7 +99,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 				c.change(t, &task, cancel)
 				err := s.maker.Make(ctx, task)
 				if !c.is(err) || !strings.Contains(err.Error(), c.says) {
-					t.Errorf("error %q, want one that says %q", err, c.says)
+					t.Errorf("got %q, want one that says %q", err, c.says)
 				}
 				s.isEmpty(t)
 				// And it did no harm.
