@@ -59,6 +59,12 @@ func orUnknown(s string) string {
 	return s
 }
 
+// IsFor reports whether an image for have is for exactly what is asked for; a variant counts only if one is. Match also
+// takes what merely runs there.
+func IsFor(asked, have Platform) bool {
+	return have.OS == asked.OS && have.Architecture == asked.Architecture && (asked.Variant == "" || have.Variant == asked.Variant)
+}
+
 // Match reports whether an image for have can be used where want is asked for: see Best.
 func Match(want, have Platform) bool {
 	return Best(want, []Platform{have}) == 0

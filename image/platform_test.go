@@ -89,3 +89,21 @@ func TestBest(t *testing.T) {
 		t.Error("Match does not see through spellings")
 	}
 }
+
+func TestIsFor(t *testing.T) {
+	have := Platform{OS: "linux", Architecture: "arm", Variant: "v6"}
+	for _, c := range []struct {
+		asked Platform
+		want  bool
+	}{
+		{have, true},
+		{Platform{OS: "linux", Architecture: "arm"}, true},
+		{Platform{OS: "linux", Architecture: "arm", Variant: "v7"}, false},
+		{Platform{OS: "linux", Architecture: "arm64"}, false},
+		{Platform{OS: "windows", Architecture: "arm", Variant: "v6"}, false},
+	} {
+		if got := IsFor(c.asked, have); got != c.want {
+			t.Errorf("IsFor(%v) = %v", c.asked, got)
+		}
+	}
+}

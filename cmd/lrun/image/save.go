@@ -121,8 +121,7 @@ func isFor(im image.Image, want string) error {
 	if err != nil {
 		return err
 	}
-	of := im.Config.Platform
-	if of.OS != p.OS || of.Architecture != p.Architecture || p.Variant != "" && of.Variant != p.Variant {
+	if of := im.Config.Platform; !image.IsFor(p, of) {
 		return fmt.Errorf("image %s is for %s, not for %s: %w", im.ID, image.FormatPlatform(of), want, errdefs.ErrNotFound)
 	}
 	return nil

@@ -104,7 +104,7 @@ func checkPlatform(asked string, of ocispec.Platform) error {
 		if want, err = image.ParsePlatform(asked); err != nil {
 			return err
 		}
-		if of.OS != want.OS || of.Architecture != want.Architecture || want.Variant != "" && of.Variant != want.Variant {
+		if !image.IsFor(want, of) {
 			return fmt.Errorf("the image is for %s, not for %s; load it again with --platform %s: %w", platformName(of), asked, asked, errdefs.ErrInvalidArgument)
 		}
 	}
