@@ -23,7 +23,7 @@ func WriteFile(path string, write func(io.Writer) error) error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
 	if failed, ok := errors.AsType[*os.PathError](err); ok {
-		err = &os.PathError{Op: "create", Path: path, Err: failed.Err} // nobody has heard of the other name
+		return &os.PathError{Op: "create", Path: path, Err: failed.Err} // nobody has heard of the other name
 	}
 	if err != nil {
 		return err
