@@ -70,23 +70,33 @@ func TestKillStopsForkBomb(t *testing.T) {
 			if said := start(t, g, "bomb").line(t); said != "ready" {
 				t.Fatal(said)
 			}
-			time.Sleep(50 * time.Millisecond)
-			before, err := g.Pids()
-			if err != nil {
-				t.Fatal(err)
-			}
+			before := grown(t, g, 10)
 			began := time.Now()
 			if err := g.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%d processes, each of which forks, are gone after %v", len(before), time.Since(began))
-			if len(before) < 10 {
-				t.Error("that was no bomb")
-			}
+			t.Logf("%d processes, each of which forks, are gone after %v", before, time.Since(began))
 			if after, err := g.Pids(); err != nil || len(after) != 0 {
 				t.Errorf("left %v, %v", after, err)
 			}
 		})
+	}
+}
+
+// grown waits until g holds so many processes, and says how many.
+func grown(t *testing.T, g *Group, many int) int {
+	t.Helper()
+	for end := time.Now().Add(testutil.Patience(5 * time.Second)); ; time.Sleep(10 * time.Millisecond) {
+		pids, err := g.Pids()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pids) >= many {
+			return len(pids)
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d processes: that is no bomb", len(pids))
+		}
 	}
 }
 

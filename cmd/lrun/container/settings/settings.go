@@ -98,10 +98,9 @@ func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) 
 
 // checkPlatform refuses what this machine cannot execute, before anything is made of it.
 func checkPlatform(asked string, of ocispec.Platform) error {
-	want := image.HostPlatform()
 	if asked != "" {
-		var err error
-		if want, err = image.ParsePlatform(asked); err != nil {
+		want, err := image.ParsePlatform(asked)
+		if err != nil {
 			return err
 		}
 		if !image.IsFor(want, of) {
