@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"cmp"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,13 @@ import (
 	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
+// filter is a profile of a user, which answers as neither the kernel nor Docker's profile does.
+const filter = `{"defaultAction": "SCMP_ACT_ALLOW", "archMap": [
+	{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]},
+	{"architecture": "SCMP_ARCH_AARCH64", "subArchitectures": ["SCMP_ARCH_ARM"]}], "syscalls": [
+	{"names": ["swapon", "acct"], "action": "SCMP_ACT_ERRNO", "errnoRet": 18},
+	{"names": ["keyctl"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 1, "op": "SCMP_CMP_GE"}]}]}`
+
 // machine is what the containers of a test are made with: a binary, a store with the image "oracle", and directories of
 // the host.
 type machine struct {
@@ -24,6 +33,7 @@ type machine struct {
 	namespaces   map[string]string // of the host, by name
 	keyring      string            // of the host's session
 	replacements []replacement
+	archive      []byte // of the image's only layer
 }
 
 func newMachine(t *testing.T) *machine {
@@ -70,7 +80,10 @@ func newMachine(t *testing.T) *machine {
 	probe := filepath.Join(dir, "probe")
 	build(t, probe, "./probe", "-buildvcs=false", "-tags=probe", "-ldflags=-s -w -checklinkname=0")
 	m.fill(t)
-	m.load(t, probe)
+	m.archive = archive(t, probe)
+	m.load(t)
+	m.extract(t, "rootfs")
+	m.lend(t)
 	return m
 }
 
@@ -89,6 +102,7 @@ func (m *machine) fill(t *testing.T) {
 	for _, err := range []error{
 		os.MkdirAll(m.dir+"/a/in", 0o755), os.WriteFile(m.dir+"/a/file", []byte("a"), 0o644), os.WriteFile(m.dir+"/a/other", []byte("o"), 0o640),
 		os.Mkdir(m.dir+"/b", 0o750), os.Chown(m.dir+"/b", 1000, 1001), os.WriteFile(m.dir+"/b/file", []byte("b"), 0o4755),
+		os.WriteFile(m.dir+"/seccomp.json", []byte(filter), 0o600),
 		os.MkdirAll(m.dir+"/mounted/in", 0o777), unix.Mount("sub", m.dir+"/mounted/in", "tmpfs", unix.MS_NOATIME|unix.MS_NODEV, "mode=0711"),
 	} {
 		if err != nil {
@@ -98,7 +112,60 @@ func (m *machine) fill(t *testing.T) {
 }
 
 // load imports the image.
-func (m *machine) load(t *testing.T, probe string) {
+func (m *machine) load(t *testing.T) {
+	t.Helper()
+	load := exec.CommandContext(t.Context(), m.lrun, "import", "-", "oracle")
+	load.Env, load.Stdin = m.env, bytes.NewReader(m.archive)
+	if out, err := load.CombinedOutput(); err != nil {
+		t.Fatalf("import: %v\n%s", err, out)
+	}
+}
+
+// extract makes a directory with what is in the image, as if it were fresh.
+func (m *machine) extract(t *testing.T, name string) {
+	t.Helper()
+	dir := filepath.Join(m.dir, name)
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	tar := exec.CommandContext(t.Context(), "tar", "-xp", "--numeric-owner", "-C", dir)
+	tar.Stdin = bytes.NewReader(m.archive)
+	if out, err := tar.CombinedOutput(); err != nil {
+		t.Fatalf("tar: %v\n%s", err, out)
+	}
+}
+
+// lend runs a container that others share something with, until the test ends.
+func (m *machine) lend(t *testing.T) {
+	t.Helper()
+	donor := exec.Command(m.lrun, "run", "--rm", "-i", "--name", "donor", "--ipc", "shareable", "--hostname", "donor",
+		"-v", m.dir+"/b:/of/donor", "-v", m.dir+"/a/file:/of/file:ro", "-v", "lent:/lent", "--tmpfs", "/not/lent", "oracle", "/probe", "wait")
+	donor.Env = m.env
+	var stderr bytes.Buffer
+	donor.Stderr = &stderr
+	in, err := donor.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := donor.StdoutPipe()
+	if err == nil {
+		err = donor.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(in.Close(), donor.Wait()); err != nil {
+			t.Errorf("the donor: %v\n%s", err, stderr.String())
+		}
+	})
+	if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+		t.Fatalf("the donor says nothing: %v\n%s", err, stderr.String())
+	}
+}
+
+// archive is the image: the program, and what it looks at.
+func archive(t *testing.T, probe string) []byte {
 	t.Helper()
 	program, err := os.ReadFile(probe)
 	if err != nil {
@@ -149,9 +216,5 @@ func (m *machine) load(t *testing.T, probe string) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	load := exec.CommandContext(t.Context(), m.lrun, "import", "-", "oracle")
-	load.Env, load.Stdin = m.env, &archive
-	if out, err := load.CombinedOutput(); err != nil {
-		t.Fatalf("import: %v\n%s", err, out)
-	}
+	return archive.Bytes()
 }

@@ -99,13 +99,16 @@ func (m *machine) run(t *testing.T, s setting, runtime string) map[string]string
 	if runtime != "" {
 		args = append(args, "--runtime", runtime)
 	}
+	if strings.Contains(s[content], "/copy") { // which is changed
+		m.extract(t, "copy")
+	}
 	before := "cd " + m.dir
 	if s[outside] != "" {
 		before += "; " + s[outside]
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	script := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", before + `; exec "$@"`, "sh"}, append(args, "oracle", s[last])...)...)
+	script := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", before + `; exec "$@"`, "sh"}, append(args, s.arguments("oracle")...)...)...)
 	script.Env = m.env
 	var out, stderr bytes.Buffer
 	script.Stdout, script.Stderr = &out, &stderr
@@ -144,19 +147,37 @@ func (m *machine) normal(text, id string) string {
 		text = strings.ReplaceAll(text, link, kind+" of the host")
 	}
 	text = strings.ReplaceAll(text, "session keyring\tnumber "+m.keyring+" ", "session keyring\tof the host ")
-	// With an init, the program has any number.
-	if _, pid, found := strings.Cut(text, "status Pid\t"); found {
-		if pid = strings.TrimSpace(pid[:strings.IndexByte(pid, '\n')]); pid != "1" {
-			number := regexp.MustCompile(`(?m)(^(?:status (?:Tgid|Pid|NStgid|NSpid|NSpgid)|stat|processes|terminal \d)\t.*?)\b` + pid + `\b`)
-			for range 3 {
-				text = number.ReplaceAllString(text, "${1}PID")
-			}
-		}
-	}
+	text = named(text)
 	for _, r := range m.replacements {
 		text = r.from.ReplaceAllString(text, r.to)
 	}
 	return text
+}
+
+// named replaces the numbers of the program, its init and the parent of both by what they are, where they have any. Without an
+// init and with a namespace of its own, the program is 1.
+func named(text string) string {
+	names := map[string]string{}
+	for _, process := range []struct{ name, line string }{
+		{"OUTSIDE", `(?m)^status PPid\t(\d+)\r?$`}, {"INIT", `(?m)^process /proc/(\d+)\t(?:/dev/)?lrun-init -- `}, {"PID", `(?m)^status Pid\t(\d+)\r?$`},
+	} {
+		if found := regexp.MustCompile(process.line).FindStringSubmatch(text); found != nil && found[1] != "0" && found[1] != "1" {
+			names[found[1]] = process.name
+		}
+	}
+	number := regexp.MustCompile(`\d+$`)
+	about := regexp.MustCompile(`(?m)^(?:status (?:Tgid|Pid|PPid|NS\w+)|stat|processes|process /proc/\d+.*|cwd|terminal \d)\t.*`)
+	place := regexp.MustCompile(`(?:^process /proc/|\t|/proc/|ppid |pgrp |session |tpgid |group )\d+\b`)
+	return about.ReplaceAllStringFunc(text, func(line string) string {
+		line = place.ReplaceAllStringFunc(line, func(found string) string {
+			return number.ReplaceAllStringFunc(found, func(n string) string { return cmp.Or(names[n], n) })
+		})
+		if list, ok := strings.CutPrefix(line, "processes\t["); ok { // which was sorted by numbers
+			list, end, _ := strings.Cut(list, "]")
+			line = "processes\t[" + strings.Join(slices.Sorted(slices.Values(strings.Fields(list))), " ") + "]" + end
+		}
+		return line
+	})
 }
 
 type replacement struct {
@@ -179,5 +200,18 @@ func TestDifferences(t *testing.T) {
 	got := differences(map[string]string{"same": "1", "ours": "", "changed": "a"}, map[string]string{"same": "1", "theirs": "x", "changed": "b"})
 	if want := []string{"changed: a ≠ b", "ours:  ≠ nothing", "theirs: nothing ≠ x"}; !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestNamed(t *testing.T) {
+	for text, want := range map[string]string{
+		"status Pid\t1\nstatus PPid\t0\nprocesses\t[/proc/1]":                                                                           "status Pid\t1\nstatus PPid\t0\nprocesses\t[/proc/1]",
+		"status Pid\t20\nstat\tppid 1 pgrp 20 session 20 priority 20\ncwd\t/proc/20 ":                                                   "status Pid\tPID\nstat\tppid 1 pgrp PID session PID priority 20\ncwd\t/proc/PID ",
+		"status Pid\t20\nstatus PPid\t7\nprocesses\t[/proc/1 /proc/20 /proc/7]\nprocess /proc/7\tlrun-init -- x\nprocess /proc/7 exe\t": "status Pid\tPID\nstatus PPid\tINIT\nprocesses\t[/proc/1 /proc/INIT /proc/PID]\nprocess /proc/INIT\tlrun-init -- x\nprocess /proc/INIT exe\t",
+		"status Pid\t200\r\nstatus PPid\t70\nstatus NSsid\t200\nstat\tppid 70":                                                          "status Pid\tPID\r\nstatus PPid\tOUTSIDE\nstatus NSsid\tPID\nstat\tppid OUTSIDE",
+	} {
+		if got := named(text); got != want {
+			t.Errorf("%q is %q, want %q", text, got, want)
+		}
 	}
 }

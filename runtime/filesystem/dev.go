@@ -13,9 +13,9 @@ import (
 )
 
 // FillDev makes what every container's /dev has (runtime-spec, "Default Devices") in a tmpfs that no
-// container sees yet, so no name in it
-// can be a trap.
-func FillDev(dev *os.File, devices []specs.LinuxDevice, ids spec.UserNamespace) error {
+// container sees yet, so no name in it can be a trap: devices, links, and directories to mount on, of
+// which shm is made if it is asked for.
+func FillDev(dev *os.File, devices []specs.LinuxDevice, ids spec.UserNamespace, shm bool) error {
 	fd := int(dev.Fd())
 	uid, gid := ids.Root()
 	for _, d := range devices {
@@ -37,7 +37,10 @@ func FillDev(dev *os.File, devices []specs.LinuxDevice, ids spec.UserNamespace) 
 			return err
 		}
 	}
-	for _, dir := range [...]string{"pts", "shm", "mqueue"} {
+	for _, dir := range [...]string{"pts", "mqueue", "shm"} {
+		if dir == "shm" && !shm {
+			return nil
+		}
 		if err := unix.Mkdirat(fd, dir, 0o755); err != nil {
 			return fmt.Errorf("make directory /dev/%s: %w", dir, err)
 		}

@@ -1,6 +1,7 @@
 package filesystem_test
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -80,7 +81,7 @@ func TestFillDev(t *testing.T) {
 	}
 	old := unix.Umask(0o077)
 	defer unix.Umask(old)
-	if err := filesystem.FillDev(fs, devices, spec.UserNamespace{}); err != nil {
+	if err := filesystem.FillDev(fs, devices, spec.UserNamespace{}, true); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]unix.Stat_t{
@@ -108,6 +109,18 @@ func TestFillDev(t *testing.T) {
 	for _, want := range []string{"fd", "stdin", "stdout", "stderr", "ptmx", "pts", "shm", "mqueue"} {
 		if !slices.Contains(names, want) {
 			t.Errorf("no %s in %q", want, names)
+		}
+	}
+}
+
+func TestFillDevWithoutSharedMemory(t *testing.T) {
+	fs := open(t)
+	if err := filesystem.FillDev(fs, nil, spec.UserNamespace{}, false); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]error{"shm": unix.ENOENT, "mqueue": nil, "pts": nil} {
+		if err := unix.Access(inside(fs, name), unix.F_OK); !errors.Is(err, want) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -39,7 +39,7 @@ func TestOwnersOfAContainer(t *testing.T) {
 			{Path: "/dev/sub/known", Type: "c", Major: 1, Minor: 5, UID: &known, GID: &known},
 			{Path: "/dev/unknown", Type: "c", Major: 1, Minor: 5, UID: &unknown, GID: &known},
 		}
-		if err := filesystem.FillDev(fs, devices, ids); err != nil {
+		if err := filesystem.FillDev(fs, devices, ids, true); err != nil {
 			t.Fatal(err)
 		}
 		for name, want := range map[string][2]uint32{

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/runtime/filesystem"
+	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
@@ -76,7 +77,8 @@ func (p *planner) tmpfs(m specs.Mount) error {
 	}
 	index := p.own(fs)
 	if m.Destination == "/dev" {
-		if err := filesystem.FillDev(fs, p.devicesOf("/dev"), p.request.UserNS); err != nil {
+		shm := slices.ContainsFunc(p.request.Spec.Mounts, func(m specs.Mount) bool { return m.Destination == spec.SharedMemoryPath })
+		if err := filesystem.FillDev(fs, p.devicesOf("/dev"), p.request.UserNS, shm); err != nil {
 			return err
 		}
 	}
