@@ -73,7 +73,7 @@ func (s *Store) replace(change func([]Record) ([]Record, error)) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(s.indexPath(), data, 0o644, atomicfile.Durable)
+	return atomicfile.Write(s.indexPath(), data, 0o644, s.blobs.Sync())
 }
 
 // changed returns what index.json becomes by change.

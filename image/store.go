@@ -32,7 +32,7 @@ type Store struct {
 }
 
 // Open returns the store of the image layout in dir, which is made, durably, if it is missing.
-// Manifests and configs are read from blobs, which is the store of the same layout.
+// Manifests and configs are read from blobs, which is the store of the same layout; when that syncs nothing, nor does this.
 func Open(dir string, blobs *blob.Store) (*Store, error) {
 	s := &Store{dir: dir, blobs: blobs}
 	_, err := os.Stat(filepath.Join(dir, ocispec.ImageLayoutFile))
@@ -54,12 +54,12 @@ func (s *Store) create() error {
 		{ocispec.ImageIndexFile, `{"schemaVersion":2,"mediaType":"` + ocispec.MediaTypeImageIndex + `","manifests":[]}`},
 		{ocispec.ImageLayoutFile, `{"imageLayoutVersion":"` + ocispec.ImageLayoutVersion + `"}`},
 	} {
-		err := atomicfile.Create(filepath.Join(s.dir, f.name), []byte(f.content), 0o644, atomicfile.Durable)
+		err := atomicfile.Create(filepath.Join(s.dir, f.name), []byte(f.content), 0o644, s.blobs.Sync())
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
 	}
-	return atomicfile.SyncDir(filepath.Dir(filepath.Clean(s.dir)))
+	return s.blobs.Sync().Dir(filepath.Dir(filepath.Clean(s.dir)))
 }
 
 // List returns all records in the order in which they were put, dangling ones too. It reads index.json

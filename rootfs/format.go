@@ -26,11 +26,11 @@ type format struct {
 // InitRoot makes root the root of a store, of mode 0700, unless it is one already. It refuses a
 // root whose format is newer than this lrun knows (errdefs.ErrNotImplemented), and a directory that
 // holds something else (errdefs.ErrInvalidArgument): a mistyped --root must not be taken over. When
-// root is a root already it costs one read.
-func InitRoot(root string) error {
+// root is a root already it costs one read. What it makes is durable if sync is.
+func InitRoot(root string, sync atomicfile.Sync) error {
 	found, err := readFormat(root)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := createRoot(root); err != nil {
+		if err := createRoot(root, sync); err != nil {
 			return fmt.Errorf("make root %q: %w", root, err)
 		}
 		found, err = readFormat(root)
@@ -56,8 +56,8 @@ func readFormat(root string) (format, error) {
 }
 
 // createRoot makes root, or takes over an empty directory. Another process may do the same.
-func createRoot(root string) error {
-	if err := os.MkdirAll(root, 0o700); err != nil {
+func createRoot(root string, sync atomicfile.Sync) error {
+	if err := atomicfile.MakeDir(root, 0o700, sync); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(root)
@@ -80,7 +80,7 @@ func createRoot(root string) error {
 		return err
 	}
 	document := fmt.Sprintf("{\"format\":%q,\"version\":%d}\n", formatName, formatVersion)
-	err = atomicfile.Create(filepath.Join(root, "format.json"), []byte(document), 0o600, atomicfile.Durable)
+	err = atomicfile.Create(filepath.Join(root, "format.json"), []byte(document), 0o600, sync)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/rootfs"
 )
 
@@ -48,7 +49,7 @@ func TestInitRoot(t *testing.T) {
 				}
 			}
 			for range 2 { // it does not change its mind
-				err := rootfs.InitRoot(root)
+				err := rootfs.InitRoot(root, atomicfile.Durable)
 				if c.is == nil {
 					if err != nil {
 						t.Fatal(err)
@@ -79,7 +80,7 @@ func TestInitRootThatIsAFile(t *testing.T) {
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := rootfs.InitRoot(path); err == nil || !strings.Contains(err.Error(), path) {
+	if err := rootfs.InitRoot(path, atomicfile.Durable); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -90,7 +91,7 @@ func TestInitRootByManyAtOnce(t *testing.T) {
 	var g sync.WaitGroup
 	for range 20 {
 		g.Go(func() {
-			if err := rootfs.InitRoot(root); err != nil {
+			if err := rootfs.InitRoot(root, atomicfile.Durable); err != nil {
 				t.Error(err)
 			}
 			if err := os.MkdirAll(filepath.Join(root, "images"), 0o700); err != nil {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/mount"
@@ -39,7 +40,7 @@ type world struct {
 
 // open opens root, as a process of its own would.
 func open(root, driver string) (*world, error) {
-	if err := rootfs.InitRoot(root); err != nil {
+	if err := rootfs.InitRoot(root, atomicfile.Durable); err != nil {
 		return nil, err
 	}
 	layout := filepath.Join(root, "images")

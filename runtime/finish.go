@@ -109,6 +109,11 @@ func (s *Store) deleteRecord(ctx context.Context, c Container, release func(cont
 	if err := s.dropRecord(c.ID); err != nil {
 		return err
 	}
+	if c.Name != "" && !c.Remove { // else it would be there again after a power loss, and what it names gone
+		if err := s.sync.Dir(s.Dir(c.ID)); err != nil {
+			return err
+		}
+	}
 	drop := func() error { return s.dropName(c.Name, c.ID) }
 	if c.Name == "" {
 		drop = func() error { return s.dropNamesOf(c.ID) }

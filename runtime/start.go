@@ -80,7 +80,7 @@ func (s *Store) recordFailure(id string, why error) error {
 	if failed, ok := errors.AsType[*launch.ExecError](why); ok {
 		st.ExitCode = failed.ExitCode()
 	}
-	return s.writeState(id, st, atomicfile.Volatile)
+	return s.writeState(id, st, atomicfile.Durable)
 }
 
 func (a *Active) start(ctx context.Context, o StartOptions) (err error) {

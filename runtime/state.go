@@ -1,9 +1,13 @@
 package runtime
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
@@ -30,15 +34,26 @@ func lost(st State) State {
 
 func (s *Store) recorded(id string) (State, error) {
 	st := State{Status: Created}
-	err := atomicfile.ReadJSON(filepath.Join(s.Dir(id), "state.json"), &st)
-	if errors.Is(err, fs.ErrNotExist) {
+	path := filepath.Join(s.Dir(id), "state.json")
+	err := atomicfile.ReadJSON(path, &st)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return State{Status: Created}, nil
+	case errors.Is(err, errdefs.ErrDataLoss) && cutOff(path):
+		return lost(State{}), nil
 	}
 	return st, err
 }
 
+// cutOff tells whether a file has a name and no bytes, or none but zeros: that is what a power loss leaves of one that
+// was not synced. Only the state of a container that was being started is not.
+func cutOff(path string) bool {
+	b, err := os.ReadFile(path)
+	return err == nil && len(bytes.Trim(b, "\x00")) == 0
+}
+
 func (s *Store) writeState(id string, st State, sync atomicfile.Sync) error {
-	return atomicfile.WriteJSON(filepath.Join(s.Dir(id), "state.json"), st, 0o600, sync)
+	return atomicfile.WriteJSON(filepath.Join(s.Dir(id), "state.json"), st, 0o600, sync.At(s.sync))
 }
 
 // alive says whether the process of a recorded state still runs: its pid counts only together with its start

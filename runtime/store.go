@@ -16,12 +16,14 @@ import (
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/resolve"
 )
 
 // Store is the containers of one root directory. Any number of processes may use it at once.
 type Store struct {
 	root  string // containers/, names/, staging/
 	state string // what a reboot takes: active/, containers/
+	sync  atomicfile.Sync
 
 	cgroups func() (*cgroup.Hierarchy, error) // detected at most once
 }
@@ -30,6 +32,14 @@ type Store struct {
 // something is written.
 func Open(root, state string) *Store {
 	return &Store{root: root, state: state, cgroups: sync.OnceValues(cgroup.Detect)}
+}
+
+// WithSync returns a store of the same containers that, with atomicfile.Volatile, syncs nothing, whatever its methods
+// promise to be durable.
+func (s *Store) WithSync(sync atomicfile.Sync) *Store {
+	c := *s
+	c.sync = sync
+	return &c
 }
 
 // Expect says that a container will be started soon: what does not depend on the container is found out meanwhile.
@@ -53,27 +63,24 @@ func NewID() string {
 // Create records c under the claim of its id: its name is taken, its directory and config.json are
 // written, durably unless c.Remove. A taken name is errdefs.ErrAlreadyExists.
 func (s *Store) Create(claim *Claim, c Container) error {
-	durability := atomicfile.Durable
+	sync := s.sync
 	if c.Remove {
-		durability = atomicfile.Volatile
+		sync = atomicfile.Volatile
 	}
 	dir := s.Dir(claim.ID)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := errors.Join(atomicfile.MakeDir(filepath.Dir(dir), 0o700, sync), os.MkdirAll(dir, 0o700)); err != nil {
 		return err
 	}
 	if err := s.takeName(c.Name, c.ID); err != nil {
 		return errors.Join(err, os.Remove(dir))
 	}
-	if err := s.writeFiles(c); err != nil {
+	if err := resolve.Write(dir, c.Settings, sync); err != nil {
 		return err
 	}
-	if err := atomicfile.WriteJSON(filepath.Join(dir, "config.json"), c, 0o600, durability); err != nil {
+	if err := atomicfile.WriteJSON(filepath.Join(dir, "config.json"), c, 0o600, sync); err != nil {
 		return err
 	}
-	if durability == atomicfile.Durable {
-		return atomicfile.SyncDir(filepath.Dir(dir))
-	}
-	return nil
+	return sync.Dir(filepath.Dir(dir))
 }
 
 // Get reads the record of the container with exactly this id. None is errdefs.ErrNotFound, one that

@@ -77,7 +77,7 @@ func (s *Store) add(r *record) error {
 	if err != nil {
 		return err
 	}
-	if err := c.f.Sync(); err != nil {
+	if err := s.sync.File(c.f); err != nil {
 		return errors.Join(err, c.abandon())
 	}
 	if err := c.publish(s.record(string(r.Key))); err != nil {

@@ -99,10 +99,10 @@ func (s *Store) finishCommit(ctx context.Context, c *claim, r *record, o options
 		return err
 	}
 	if !o.synced {
-		if err := s.syncData(); err != nil {
+		if err := s.sync.Filesystem(s.dir); err != nil {
 			return err
 		}
-	} else if err := c.f.Sync(); err != nil {
+	} else if err := s.sync.File(c.f); err != nil {
 		return err
 	}
 	return s.locked(func() error {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
@@ -99,13 +98,13 @@ func (s *Store) begin(r *record) (c *claim, err error) {
 
 // finish makes the bytes of r and names them.
 func (s *Store) finish(ctx context.Context, c *claim, r *record) error {
-	if err := s.driver.Create(ctx, r.snapshot()); err != nil {
+	made := r.snapshot()
+	made.Sync = s.syncOf(r)
+	if err := s.driver.Create(ctx, made); err != nil {
 		return err
 	}
-	if r.Boot == "" {
-		if err := c.f.Sync(); err != nil {
-			return err
-		}
+	if err := made.Sync.File(c.f); err != nil {
+		return err
 	}
 	err := s.locked(func() error {
 		if err := s.checkFree(string(r.Key)); err != nil {
@@ -113,11 +112,14 @@ func (s *Store) finish(ctx context.Context, c *claim, r *record) error {
 		}
 		return c.publish(s.record(string(r.Key)))
 	})
-	if err != nil || r.Boot != "" {
+	if err != nil {
 		return err
 	}
-	return s.syncRecords()
+	return made.Sync.Dir(s.recordDir())
 }
+
+// syncOf is what r and its bytes need: nothing if they are volatile.
+func (s *Store) syncOf(r *record) atomicfile.Sync { return s.sync.At(r.Boot != "") }
 
 // checkFree fails when key names a snapshot, of whatever kind.
 func (s *Store) checkFree(key string) error {
@@ -143,18 +145,8 @@ func (s *Store) parent(name string) (*record, error) {
 	return r, nil
 }
 
-// syncRecords makes the names of records durable.
-func (s *Store) syncRecords() error { return atomicfile.SyncDir(filepath.Join(s.dir, "records")) }
+// recordDir holds the records.
+func (s *Store) recordDir() string { return filepath.Join(s.dir, "records") }
 
-// syncData makes all bytes of all snapshots durable.
-func (s *Store) syncData() error {
-	fd, err := unix.Open(filepath.Join(s.dir, "data"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("open data: %w", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Syncfs(fd); err != nil {
-		return fmt.Errorf("syncfs %q: %w", s.dir, err)
-	}
-	return nil
-}
+// syncRecords makes the names of records durable, those that are gone too.
+func (s *Store) syncRecords() error { return s.sync.Dir(s.recordDir()) }

@@ -177,7 +177,7 @@ func isID(s string) bool {
 // records calls fn for each record, in the order of file names. Those that vanish meanwhile are
 // left out; those that are unreadable too, and are in the error, which is returned at the end.
 func (s *Store) records(fn func(*record) error) error {
-	entries, err := os.ReadDir(filepath.Join(s.dir, "records"))
+	entries, err := os.ReadDir(s.recordDir())
 	if err != nil {
 		return err
 	}

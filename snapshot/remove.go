@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/tree"
 )
 
@@ -16,22 +17,23 @@ import (
 // errdefs.ErrFailedPrecondition. When the bytes resist, the snapshot is gone all the same, and the
 // error says what Sweep will have to try again.
 //
-// Nothing is synced: after a crash of the machine the snapshot is there whole, or not.
+// That the record is gone is durable before the first byte is deleted, so that after a crash of the machine the snapshot is
+// there whole, or not; of a volatile one nothing is synced.
 func (s *Store) Remove(ctx context.Context, key string) error {
 	var orphan string
+	var sync atomicfile.Sync
 	err := s.locked(func() error {
 		r, err := s.lookup(key)
 		if err != nil {
 			return err
 		}
-		if r.Kind != Committed { // only these have children or share bytes
-			orphan = r.ID
-			if err := s.unclaimed(r); err != nil {
-				return err
-			}
-			return os.Remove(s.record(key))
+		sync = s.syncOf(r)
+		shared := false
+		if r.Kind == Committed { // only these have children or share bytes
+			shared, err = s.users(r)
+		} else {
+			err = s.unclaimed(r)
 		}
-		shared, err := s.users(r)
 		if err != nil {
 			return err
 		}
@@ -40,6 +42,9 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 		}
 		return os.Remove(s.record(key))
 	})
+	if err == nil {
+		err = sync.Dir(s.recordDir())
+	}
 	if err != nil {
 		return fmt.Errorf("remove snapshot: %w", err)
 	}
@@ -55,7 +60,7 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 // Forget removes the records of those of keys, committed snapshots, that no other snapshot stands on; a child may be
 // among them, before its parent. It reads every record once, however many keys there are, and deletes no bytes: it
 // returns the keys that are gone and the ids that Discard has to delete, which are orphans until then. What is not there or
-// is stood on is left out, and so are snapshots of other kinds. Like Remove it syncs nothing.
+// is stood on is left out, and so are snapshots of other kinds. What is gone is gone durably.
 func (s *Store) Forget(ctx context.Context, keys []string) (gone, orphans []string, err error) {
 	if len(keys) == 0 {
 		return nil, nil, nil
@@ -64,6 +69,11 @@ func (s *Store) Forget(ctx context.Context, keys []string) (gone, orphans []stri
 		gone, orphans, err = s.forget(ctx, keys)
 		return err
 	})
+	if len(gone) > 0 {
+		if syncErr := s.syncRecords(); syncErr != nil { // the sweep deletes the bytes, when it can sync
+			orphans, err = nil, errors.Join(err, syncErr)
+		}
+	}
 	if err != nil {
 		err = fmt.Errorf("remove snapshots: %w", err)
 	}
@@ -154,6 +164,9 @@ func (s *Store) Sweep(ctx context.Context) error {
 		orphans, err = s.orphans()
 		return err
 	})
+	if err == nil && len(orphans) > 0 { // who removed their records may have been killed before they were durably gone
+		err = s.syncRecords()
+	}
 	if err != nil {
 		return fmt.Errorf("sweep snapshots: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/mount"
 )
 
@@ -49,6 +50,8 @@ type Snapshot struct {
 	Parents []string
 	// Volatile says that the snapshot need not survive a crash of the machine.
 	Volatile bool
+	// Sync says whether what Create makes has to be durable when it returns: never if Volatile.
+	Sync atomicfile.Sync
 }
 
 // Usage is what a snapshot alone takes, without its parents.

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/mount"
@@ -27,17 +27,25 @@ import (
 type Store struct {
 	dir    string
 	driver Driver
+	sync   atomicfile.Sync
 }
 
 // Open returns the store in dir, which it makes when it is missing. Nothing is kept open.
-func Open(dir string, d Driver) (*Store, error) {
+func Open(dir string, d Driver) (*Store, error) { return OpenWith(dir, d, atomicfile.Durable) }
+
+// OpenWith is Open of a store that, when sync is atomicfile.Volatile, syncs nothing, whatever its methods promise to be
+// durable: after a crash of the machine it may be damaged in ways that nothing finds but a check of every file.
+func OpenWith(dir string, d Driver, sync atomicfile.Sync) (*Store, error) {
 	for _, sub := range []string{"records", "data", "staging"} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+		if err := atomicfile.MakeDir(filepath.Join(dir, sub), 0o700, sync); err != nil {
 			return nil, fmt.Errorf("open snapshot store: %w", err)
 		}
 	}
-	return &Store{dir: dir, driver: d}, nil
+	return &Store{dir: dir, driver: d, sync: sync}, nil
 }
+
+// Sync tells whether the store syncs what has to be durable. Who writes to its snapshots does as it does.
+func (s *Store) Sync() atomicfile.Sync { return s.sync }
 
 // Stat returns what is known of key, or an errdefs.ErrNotFound. It reads one small file.
 func (s *Store) Stat(_ context.Context, key string) (Info, error) {

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/internal/tree"
@@ -58,7 +56,7 @@ func (h *Held) Remove(ctx context.Context) error {
 	gone := filepath.Join(h.store.dir, gonePrefix+NewName())
 	err := os.Rename(filepath.Join(h.store.dir, h.Name), gone)
 	if err == nil {
-		err = atomicfile.SyncDir(h.store.dir)
+		err = h.store.sync.Dir(h.store.dir)
 	}
 	if err == nil {
 		err = tree.Remove(ctx, gone)
@@ -72,6 +70,7 @@ func (h *Held) Remove(ctx context.Context) error {
 // Fill calls fill with the volume's directory if that is empty, or if an earlier fill did not come to its end.
 // Afterwards the content is durable, unless it need not be.
 func (h *Held) Fill(durable atomicfile.Sync, fill func(dir *os.File) error) (err error) {
+	durable = durable.At(h.store.sync)
 	dir, err := os.Open(h.store.Path(h.Volume))
 	if err != nil {
 		return fmt.Errorf("fill volume %s: %w", h.Name, err)
@@ -93,10 +92,8 @@ func (h *Held) Fill(durable atomicfile.Sync, fill func(dir *os.File) error) (err
 	if err := fill(dir); err != nil {
 		return fmt.Errorf("fill volume %s: %w", h.Name, err)
 	}
-	if durable == atomicfile.Durable {
-		if err := unix.Syncfs(int(dir.Fd())); err != nil {
-			return fmt.Errorf("fill volume %s: %w", h.Name, os.NewSyscallError("syncfs", err))
-		}
+	if err := durable.Filesystem(dir.Name()); err != nil {
+		return fmt.Errorf("fill volume %s: %w", h.Name, err)
 	}
 	return os.Remove(mark)
 }

@@ -45,10 +45,17 @@ func (v Volume) Anonymous() bool {
 func (v Volume) Device() string { return v.Options["device"] }
 
 // Store keeps volumes below one directory.
-type Store struct{ dir string }
+type Store struct {
+	dir  string
+	sync atomicfile.Sync
+}
 
 // Open returns the store in dir, which is made with the first volume.
 func Open(dir string) *Store { return &Store{dir: dir} }
+
+// WithSync returns a store of the same volumes that, with atomicfile.Volatile, syncs nothing, whatever its methods
+// promise to be durable.
+func (s *Store) WithSync(sync atomicfile.Sync) *Store { return &Store{dir: s.dir, sync: sync} }
 
 // The names of what is not a volume (yet, or any more) begin so; a volume's never begins with a dot.
 const (
@@ -146,7 +153,7 @@ func (s *Store) Create(ctx context.Context, name string, o Options) (h *Held, er
 	if err := errors.Join(CheckName(name), CheckOptions(o.Options)); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := atomicfile.MakeDir(s.dir, 0o700, s.sync); err != nil {
 		return nil, err
 	}
 	err = s.locked(func() error {
@@ -174,11 +181,12 @@ func (s *Store) create(name string, o Options) (h *Held, err error) {
 			err = errors.Join(err, h.Close(), os.RemoveAll(dir))
 		}
 	}()
-	sync := atomicfile.Durable
+	sync := s.sync
 	if o.Volatile {
 		sync = atomicfile.Volatile
 	}
-	if err := os.Chmod(filepath.Join(dir, "_data"), 0o755); err != nil {
+	data := filepath.Join(dir, "_data")
+	if err := errors.Join(os.Chmod(data, 0o755), sync.Dir(data)); err != nil {
 		return nil, err
 	}
 	if err := atomicfile.WriteJSON(filepath.Join(dir, "volume.json"), h.Volume, 0o600, sync); err != nil {
@@ -195,10 +203,7 @@ func (s *Store) create(name string, o Options) (h *Held, err error) {
 	if err := os.Rename(dir, filepath.Join(s.dir, name)); err != nil {
 		return nil, err
 	}
-	if o.Volatile {
-		return h, nil
-	}
-	return h, atomicfile.SyncDir(s.dir)
+	return h, sync.Dir(s.dir)
 }
 
 // locked calls fn while nobody else lists a new volume.

@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/internal/gc"
 )
@@ -24,6 +25,7 @@ import (
 type Store struct {
 	layout string // the image layout; blobs are in layout/blobs/<algorithm>/<hex>
 	ingest string // one directory per ingest
+	sync   atomicfile.Sync
 }
 
 // Open returns the store of the image layout at layoutDir, whose new blobs are written beneath
@@ -35,6 +37,17 @@ func Open(layoutDir, ingestDir string) (*Store, error) {
 	}
 	return &Store{layout: filepath.Clean(layoutDir), ingest: filepath.Clean(ingestDir)}, nil
 }
+
+// WithSync returns a store of the same blobs that, with atomicfile.Volatile, syncs nothing, whatever its methods promise
+// to be durable.
+func (s *Store) WithSync(sync atomicfile.Sync) *Store {
+	c := *s
+	c.sync = sync
+	return &c
+}
+
+// Sync tells whether the store syncs what has to be durable. Who writes to the same layout does as it does.
+func (s *Store) Sync() atomicfile.Sync { return s.sync }
 
 // Open opens blob d for reading; the caller closes it. It is not verified again: it was when it was
 // written. A blob that is not there is errdefs.ErrNotFound, a malformed digest errdefs.ErrInvalidArgument.

@@ -69,8 +69,10 @@ func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.
 	}
 	d, n, err := fill(ctx, f, alg, want, r)
 	if err == nil {
-		// The disk may begin while layers are unpacked; Sync waits for it, and is told what went wrong.
-		_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+		if in.store.sync == atomicfile.Durable {
+			// The disk may begin while layers are unpacked; Sync waits for it, and is told what went wrong.
+			_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+		}
 		err = f.Chmod(0o644)
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
@@ -169,8 +171,8 @@ func (in *Ingest) Sync() error {
 	in.mu.Lock()
 	files := slices.Collect(maps.Values(in.blobs))
 	in.mu.Unlock()
-	if err := unix.Syncfs(int(in.lock.File().Fd())); err != nil {
-		return fmt.Errorf("sync filesystem of %q: %w", in.dir, err)
+	if err := in.store.sync.Filesystem(in.dir); err != nil {
+		return err
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -211,7 +213,7 @@ func (in *Ingest) publish() error {
 	}
 	// Also the directories that were there: another process may have just made them.
 	for _, dir := range slices.Sorted(maps.Keys(dirs)) {
-		if err := atomicfile.SyncDir(dir); err != nil {
+		if err := in.store.sync.Dir(dir); err != nil {
 			return err
 		}
 	}
@@ -224,7 +226,7 @@ func (in *Ingest) move(d digest.Digest, target string) error {
 	defer in.mu.Unlock()
 	f := in.blobs[d]
 	if !f.synced {
-		if err := syncFile(f.path); err != nil {
+		if err := in.syncFile(f.path); err != nil {
 			return err
 		}
 		f.synced = true
@@ -236,12 +238,12 @@ func (in *Ingest) move(d digest.Digest, target string) error {
 	return nil
 }
 
-func syncFile(path string) error {
+func (in *Ingest) syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(in.store.sync.File(f), f.Close())
 }
 
 // Close ends the ingest and removes what was not published. A second call does nothing.

@@ -14,15 +14,54 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sync says what must survive a power loss when a call returns.
+// Sync says what must survive a power loss when a call returns. The zero value is Durable: who says nothing loses nothing.
 type Sync bool
 
 const (
-	// Volatile promises atomicity to other processes and nothing after a power loss; it costs no fsync.
-	Volatile Sync = false
 	// Durable promises that the new content is on disk: the file is synced before it takes its name, its directory after.
-	Durable Sync = true
+	Durable Sync = false
+	// Volatile promises atomicity to other processes and nothing after a power loss; it costs no fsync.
+	Volatile Sync = true
 )
+
+// At returns what is left of s where nothing better than limit is wanted: Durable only if both are.
+func (s Sync) At(limit Sync) Sync { return s || limit }
+
+// File makes the content of f durable, if s is; else it does nothing. So do the other methods.
+func (s Sync) File(f *os.File) error {
+	if s == Volatile {
+		return nil
+	}
+	return f.Sync()
+}
+
+// Dir makes the names in the directory at path durable: entries that were made, renamed or removed.
+func (s Sync) Dir(path string) error {
+	if s == Volatile {
+		return nil
+	}
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Filesystem makes everything durable that was written on the file system of path, by whomever.
+func (s Sync) Filesystem(path string) (err error) {
+	if s == Volatile {
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return &os.PathError{Op: "syncfs", Path: path, Err: err}
+	}
+	return nil
+}
 
 // tempPrefix begins the names of files that are being written.
 const tempPrefix = ".tmp-"
@@ -69,19 +108,31 @@ func createUnnamed(path string, data []byte, perm os.FileMode, s Sync) (err erro
 	if err != nil {
 		return &os.LinkError{Op: "link", Old: dir, New: path, Err: err}
 	}
-	if s == Volatile {
-		return nil
-	}
-	return SyncDir(dir)
+	return s.Dir(dir)
 }
 
-// SyncDir makes the names in the directory at path durable: entries that were made, renamed or removed.
-func SyncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
+// MakeDir is os.MkdirAll, but the names of directories that it makes are durable if s is.
+func MakeDir(path string, perm os.FileMode, s Sync) error {
+	if isDir(path) {
+		return nil
+	}
+	parent := filepath.Dir(path)
+	err := os.Mkdir(path, perm)
+	if errors.Is(err, fs.ErrNotExist) && parent != path {
+		if err := MakeDir(parent, perm, s); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, perm)
+	}
+	if err != nil && (!errors.Is(err, fs.ErrExist) || !isDir(path)) {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return s.Dir(parent)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // WriteJSON is Write of v as indented JSON with a newline at the end.
@@ -117,10 +168,7 @@ func publish(path string, data []byte, perm os.FileMode, s Sync, name func(temp,
 	if err := name(temp, path); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	if s == Volatile {
-		return nil
-	}
-	return SyncDir(dir)
+	return s.Dir(dir)
 }
 
 // linkOver gives temp the name path unless it is taken: a link, unlike a rename, never replaces.
@@ -149,8 +197,8 @@ func fill(f *os.File, data []byte, perm os.FileMode, s Sync) error {
 	if err == nil {
 		err = f.Chmod(perm)
 	}
-	if err == nil && s == Durable {
-		err = f.Sync()
+	if err == nil {
+		err = s.File(f)
 	}
 	return err
 }

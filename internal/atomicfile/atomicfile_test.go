@@ -195,9 +195,71 @@ func TestReadJSONErrors(t *testing.T) {
 	})
 }
 
-func TestSyncDirOfNothing(t *testing.T) {
-	if err := SyncDir(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v, want fs.ErrNotExist", err)
+func TestSync(t *testing.T) {
+	none := filepath.Join(t.TempDir(), "none")
+	closed, err := os.Create(filepath.Join(t.TempDir(), "closed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var zero Sync
+	for name, c := range map[string]struct {
+		sync Sync
+		do   bool
+	}{
+		"the zero value": {zero, true}, "durable": {Durable, true}, "volatile": {Volatile, false},
+		"both durable": {Durable.At(Durable), true}, "in a volatile place": {Durable.At(Volatile), false}, "volatile in a durable one": {Volatile.At(Durable), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for what, err := range map[string]error{"directory": c.sync.Dir(none), "file system": c.sync.Filesystem(none), "file": c.sync.File(closed)} {
+				if (err != nil) != c.do { // what is not there cannot be synced
+					t.Errorf("%s: synced %v, %v", what, c.do, err)
+				}
+			}
+			there := t.TempDir()
+			if err := errors.Join(c.sync.Dir(there), c.sync.Filesystem(there)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestMakeDir(t *testing.T) {
+	dir := t.TempDir()
+	deep := filepath.Join(dir, "a", "b", "c")
+	for range 2 { // also when it is there
+		if err := MakeDir(deep, 0o700, Durable); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path := deep; path != dir; path = filepath.Dir(path) {
+		if fi, err := os.Stat(path); err != nil || !fi.IsDir() || fi.Mode().Perm() != 0o700 {
+			t.Errorf("%s: %v, %v", path, fi, err)
+		}
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, filepath.Join(file, "below")} {
+		if err := MakeDir(path, 0o700, Volatile); err == nil {
+			t.Errorf("made a directory of %s", path)
+		}
+	}
+	var made atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := MakeDir(filepath.Join(dir, "x", "y"), 0o700, Volatile); err == nil {
+				made.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != 8 {
+		t.Errorf("%d of 8 at once made it", made.Load())
 	}
 }
 

@@ -96,7 +96,7 @@ func (u *session) syncAll() error {
 		if st.tree == nil || done[device(st.tree.dir)] {
 			continue
 		}
-		if err := syncFile(st.tree.dir); err != nil {
+		if err := u.snapshots.Sync().Filesystem(st.tree.dir); err != nil {
 			return err
 		}
 		done[device(st.tree.dir)] = true

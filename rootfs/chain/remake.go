@@ -9,7 +9,6 @@ import (
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
-	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/overlay"
 )
 
@@ -55,7 +54,7 @@ func (m *Maker) exchange(ctx context.Context, name, key string) error {
 	if err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE); err != nil {
 		return fmt.Errorf("exchange %q and %q: %w", a, b, err)
 	}
-	return atomicfile.SyncDir(filepath.Dir(a))
+	return m.snapshots.Sync().Dir(filepath.Dir(a))
 }
 
 // remake unpacks, settles and syncs the layer of st.
@@ -75,5 +74,5 @@ func (u *session) remake(ctx context.Context, st *step) error {
 	if err != nil {
 		return err
 	}
-	return syncFile(st.tree.dir)
+	return u.snapshots.Sync().Filesystem(st.tree.dir)
 }

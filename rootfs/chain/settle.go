@@ -156,16 +156,3 @@ func xattrs(path string) (map[string]string, error) {
 	}
 	return found, nil
 }
-
-// syncFile makes everything on the file system of path durable.
-func syncFile(path string) (err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := unix.Syncfs(int(f.Fd())); err != nil {
-		return &os.PathError{Op: "syncfs", Path: path, Err: err}
-	}
-	return nil
-}

@@ -43,20 +43,10 @@ func (d *Driver) Create(_ context.Context, s snapshot.Snapshot) error {
 	case s.Kind == snapshot.Active:
 		err = subvolume.Snapshot(d.fs(s.ID), d.fs(s.Parents[0]))
 	}
-	if err != nil || s.Volatile {
-		return err
-	}
-	return d.sync()
-}
-
-// sync makes all that was made durable.
-func (d *Driver) sync() error {
-	f, err := os.Open(d.dir)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd())))
+	return s.Sync.Filesystem(d.dir)
 }
 
 // Mounts says how to mount s: a bind.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
@@ -48,10 +47,17 @@ func (d *Driver) Create(_ context.Context, s snapshot.Snapshot) error {
 			return err
 		}
 	}
-	if s.Volatile {
-		return nil
+	return d.sync(s)
+}
+
+// sync makes the directories of a new snapshot durable: what they are, then their names. The order is that of what names
+// what, from the inside.
+func (d *Driver) sync(s snapshot.Snapshot) error {
+	var errs []error
+	if s.Kind == snapshot.Active || len(s.Parents) == 0 {
+		errs = append(errs, s.Sync.Dir(d.fs(s.ID)), s.Sync.Dir(d.work(s.ID)))
 	}
-	return errors.Join(atomicfile.SyncDir(base), atomicfile.SyncDir(d.dir))
+	return errors.Join(append(errs, s.Sync.Dir(filepath.Join(d.dir, s.ID)), s.Sync.Dir(d.dir))...)
 }
 
 // fill makes the directories of a snapshot that has some.

@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/snapshot"
@@ -43,20 +41,7 @@ func (d *Driver) Create(ctx context.Context, s snapshot.Snapshot) error {
 			return err
 		}
 	}
-	if s.Volatile {
-		return nil
-	}
-	return d.sync()
-}
-
-// sync makes all that was copied durable: one call instead of one for each file.
-func (d *Driver) sync() error {
-	f, err := os.Open(d.dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return os.NewSyscallError("syncfs", unix.Syncfs(int(f.Fd())))
+	return s.Sync.Filesystem(d.dir) // one call instead of one for each file
 }
 
 // Mounts says how to mount s: a bind.

@@ -46,5 +46,5 @@ func runExport(ctx context.Context, e *env.Env, o exportOptions, name string) (e
 	if o.output == "" {
 		return layer.WriteTar(ctx, e.Out, root, layer.TarOptions{})
 	}
-	return env.WriteFile(o.output, func(w io.Writer) error { return layer.WriteTar(ctx, w, root, layer.TarOptions{}) })
+	return e.WriteFile(o.output, func(w io.Writer) error { return layer.WriteTar(ctx, w, root, layer.TarOptions{}) })
 }

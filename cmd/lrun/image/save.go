@@ -58,7 +58,7 @@ func runSave(ctx context.Context, e *env.Env, o saveOptions, names []string) err
 	if o.output == "" {
 		err = write(e.Out)
 	} else {
-		err = env.WriteFile(o.output, write)
+		err = e.WriteFile(o.output, write)
 	}
 	if err != nil {
 		return fmt.Errorf("save: %w", err)

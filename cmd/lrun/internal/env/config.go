@@ -9,6 +9,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/pelletier/go-toml/v2"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 )
 
 // DefaultConfig is the configuration file, which need not exist.
@@ -18,11 +20,25 @@ const DefaultConfig = "/etc/lrun/config.toml"
 type Config struct {
 	// NoNewPrivileges gives containers --security-opt no-new-privileges unless they say otherwise.
 	NoNewPrivileges bool `toml:"no-new-privileges"`
+	// NoSync is --no-sync unless that is given.
+	NoSync bool `toml:"no-sync"`
 }
 
 // Config returns what the configuration file says, read when it is first asked for. A file that --config names must
 // exist; anything in it that lrun does not know is errdefs.ErrInvalidArgument.
 func (e *Env) Config() (Config, error) { return e.configuration() }
+
+// Sync says whether what is stored survives a power loss: yes, unless --no-sync says otherwise, or the configuration file when
+// there is no such flag.
+func (e *Env) Sync() (atomicfile.Sync, error) { return e.durability() }
+
+func (e *Env) decideSync() (atomicfile.Sync, error) {
+	if e.noSyncGiven {
+		return atomicfile.Sync(e.noSync), nil
+	}
+	c, err := e.Config()
+	return atomicfile.Sync(c.NoSync), err // after an error nothing is spared
+}
 
 func (e *Env) readConfig() (c Config, err error) {
 	path := e.config

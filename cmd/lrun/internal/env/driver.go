@@ -135,13 +135,17 @@ func (e *Env) openSnapshots() (*snapshot.Store, error) {
 
 // snapshotsOn opens the snapshots of one driver.
 func (e *Env) snapshotsOn(d Driver) (*snapshot.Store, error) {
+	durable, err := e.Sync()
+	if err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(e.Root(), "snapshots", d.Name)
 	data := filepath.Join(dir, "data")
 	switch d.Name {
 	case vfsName:
-		return snapshot.Open(dir, vfs.New(data))
+		return snapshot.OpenWith(dir, vfs.New(data), durable)
 	case btrfsName:
-		return snapshot.Open(dir, btrfs.New(data))
+		return snapshot.OpenWith(dir, btrfs.New(data), durable)
 	}
-	return snapshot.Open(dir, overlayfs.New(data, d.Method))
+	return snapshot.OpenWith(dir, overlayfs.New(data, d.Method), durable)
 }

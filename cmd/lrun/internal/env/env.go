@@ -22,6 +22,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
@@ -47,6 +48,7 @@ type Env struct {
 
 	root, state, driver, config string
 	debug                       bool
+	noSync, noSyncGiven         bool
 	probe                       func(dir, stateDir string) overlay.Support
 
 	opened
@@ -96,6 +98,14 @@ func (e *Env) Flags() []cli.Flag {
 		&cli.StringFlag{
 			Name: "config", Usage: "read settings from `FILE` (docs/config.md)",
 			EnvVars: []string{"LRUN_CONFIG"}, DefaultText: DefaultConfig + ", if it is there", Destination: &e.config,
+		},
+		&cli.BoolFlag{
+			Name: "no-sync", Usage: "sync nothing: faster, but a power loss may damage what is stored",
+			Destination: &e.noSync,
+			Action: func(*cli.Context, bool) error {
+				e.noSyncGiven = true
+				return nil
+			},
 		},
 		&cli.BoolFlag{Name: "debug", Aliases: []string{"D"}, Usage: "say more on standard error", Destination: &e.debug},
 	}
@@ -162,6 +172,7 @@ func (o output) Write(p []byte) (int, error) {
 // opened are the stores, each opened at most once, when first asked for.
 type opened struct {
 	configuration func() (Config, error)
+	durability    func() (atomicfile.Sync, error)
 
 	store     func() (string, error)
 	blobs     func() (*blob.Store, error)
@@ -175,6 +186,7 @@ type opened struct {
 func (e *Env) lazily() opened {
 	return opened{
 		configuration: sync.OnceValues(e.readConfig),
+		durability:    sync.OnceValues(e.decideSync),
 
 		store:     sync.OnceValues(e.openRoot),
 		blobs:     sync.OnceValues(e.openBlobs),
@@ -182,6 +194,6 @@ func (e *Env) lazily() opened {
 		pick:      sync.OnceValues(e.pickDriver),
 		snapshots: sync.OnceValues(e.openSnapshots),
 		rootfs:    sync.OnceValues(e.openRootfs),
-		runtime:   sync.OnceValue(func() *runtime.Store { return runtime.Open(e.Root(), e.State()) }),
+		runtime:   sync.OnceValue(e.openRuntime),
 	}
 }

@@ -14,11 +14,16 @@ func say(s string) func(io.Writer) error {
 	return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
 }
 
+func newFileEnv(t *testing.T) *Env {
+	e, _ := newTestEnv(t, best())
+	return e
+}
+
 func TestWriteFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	for _, s := range []string{"first", "2nd"} {
-		if err := WriteFile(path, say(s)); err != nil {
+		if err := newFileEnv(t).WriteFile(path, say(s)); err != nil {
 			t.Fatal(err)
 		}
 		if b, err := os.ReadFile(path); err != nil || string(b) != s {
@@ -26,7 +31,7 @@ func TestWriteFile(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	err := WriteFile(path, func(w io.Writer) error { return errors.Join(say("half")(w), broken) })
+	err := newFileEnv(t).WriteFile(path, func(w io.Writer) error { return errors.Join(say("half")(w), broken) })
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
@@ -54,7 +59,7 @@ func TestWriteFileToPipe(t *testing.T) {
 		}
 		got <- string(b)
 	}()
-	if err := WriteFile(path, say("through")); err != nil {
+	if err := newFileEnv(t).WriteFile(path, say("through")); err != nil {
 		t.Fatal(err)
 	}
 	if s := <-got; s != "through" {
@@ -67,7 +72,7 @@ func TestWriteFileToPipe(t *testing.T) {
 
 func TestWriteFileWithoutDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "none", "f")
-	err := WriteFile(path, say("x"))
+	err := newFileEnv(t).WriteFile(path, say("x"))
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), path+":") {
 		t.Errorf("got %v", err)
 	}
@@ -76,7 +81,7 @@ func TestWriteFileWithoutDirectory(t *testing.T) {
 func TestWriteFileThroughLink(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "f"), filepath.Join(dir, "link")
-	if err := errors.Join(os.WriteFile(path, []byte("old"), 0o600), os.Symlink("f", link), WriteFile(link, say("new"))); err != nil {
+	if err := errors.Join(os.WriteFile(path, []byte("old"), 0o600), os.Symlink("f", link), newFileEnv(t).WriteFile(link, say("new"))); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "new" {

@@ -20,8 +20,17 @@ func (e *Env) Images() (*image.Store, error) { return e.images() }
 // Runtime returns the containers of the root.
 func (e *Env) Runtime() *runtime.Store { return e.runtime() }
 
-// Volumes returns the volumes of the root. It touches no disk.
-func (e *Env) Volumes() *volume.Store { return volume.Open(filepath.Join(e.Root(), "volumes")) }
+// openRuntime leaves it to openRoot to report a configuration that cannot be read: then all is synced.
+func (e *Env) openRuntime() *runtime.Store {
+	durable, _ := e.Sync()
+	return runtime.Open(e.Root(), e.State()).WithSync(durable)
+}
+
+// Volumes returns the volumes of the root. It touches none of its files.
+func (e *Env) Volumes() *volume.Store {
+	durable, _ := e.Sync() // as in openRuntime
+	return volume.Open(filepath.Join(e.Root(), "volumes")).WithSync(durable)
+}
 
 // Rootfs returns what joins images and snapshots: whatever adds, removes or uses an image.
 func (e *Env) Rootfs() (*rootfs.Store, error) { return e.rootfs() }
@@ -34,8 +43,12 @@ func (e *Env) openRoot() (string, error) {
 	if err := checkDriver(e.driver); err != nil { // also of who needs no driver: nothing is ignored
 		return "", err
 	}
+	durable, err := e.Sync()
+	if err != nil {
+		return "", err
+	}
 	root := e.Root()
-	return root, rootfs.InitRoot(root)
+	return root, rootfs.InitRoot(root, durable)
 }
 
 func (e *Env) openBlobs() (*blob.Store, error) {
@@ -43,7 +56,15 @@ func (e *Env) openBlobs() (*blob.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return blob.Open(filepath.Join(root, "images"), filepath.Join(root, "ingest"))
+	durable, err := e.Sync()
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := blob.Open(filepath.Join(root, "images"), filepath.Join(root, "ingest"))
+	if err != nil {
+		return nil, err
+	}
+	return blobs.WithSync(durable), nil
 }
 
 func (e *Env) openImages() (*image.Store, error) {
