@@ -183,7 +183,14 @@ func (w *findings) summary(s check.Summary) error {
 	if w.json {
 		return w.object(s)
 	}
-	_, err := fmt.Fprintf(w.out, "checked %d images, %d blobs, %d layers with %d files, %d containers: %d damaged, %d left over, %d not checked\n",
-		s.Images, s.Blobs, s.Layers, s.Files, s.Containers, s.Damaged, s.Leftovers, s.Unchecked)
+	_, err := fmt.Fprintf(w.out, "checked %s, %s, %s with %s, %s: %d damaged, %d left over, %d not checked\n",
+		counted(s.Images, "image"), counted(s.Blobs, "blob"), counted(s.Layers, "layer"), counted(s.Files, "file"), counted(s.Containers, "container"), s.Damaged, s.Leftovers, s.Unchecked)
 	return err
+}
+
+func counted(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
-	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/prune"
 )
@@ -32,11 +31,8 @@ func runRemove(ctx context.Context, e *env.Env, force bool, names []string) erro
 	var errs []error
 	for _, name := range names {
 		err := prune.RemoveVolume(ctx, e, name)
-		if errors.Is(err, errdefs.ErrNotFound) {
-			err = command.Plain("Error: No such volume: " + name)
-			if force {
-				err = nil
-			}
+		if force && errors.Is(err, errdefs.ErrNotFound) {
+			err = nil
 		}
 		if err == nil {
 			_, err = fmt.Fprintln(e.Out, name)

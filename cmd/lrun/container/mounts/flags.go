@@ -31,9 +31,8 @@ func (f *Flags) Flags() []cli.Flag {
 // Of returns the mounts of a container by its name.
 type Of func(container string) ([]spec.Mount, error)
 
-// Parse returns the mounts that were asked for and, where none of them is, a fresh volume for each path that
-// the image declares. They are sorted by depth, so that one inside another comes after it.
-func (f *Flags) Parse(ofImage map[string]struct{}, of Of) ([]spec.Mount, error) {
+// Parse returns the mounts that were asked for, sorted by depth, so that one inside another comes after it.
+func (f *Flags) Parse(of Of) ([]spec.Mount, error) {
 	asked := table{}
 	for _, source := range []struct {
 		flag   string
@@ -63,7 +62,20 @@ func (f *Flags) Parse(ofImage map[string]struct{}, of Of) ([]spec.Mount, error) 
 		}
 	}
 	maps.Copy(all, asked)
-	for target := range ofImage {
+	return all.sorted(), nil
+}
+
+// WithImage adds to mounts that were asked for, where none of them is, a fresh volume for each path that the image
+// declares. They are sorted like those of Parse.
+func WithImage(asked []spec.Mount, volumes map[string]struct{}) ([]spec.Mount, error) {
+	if len(volumes) == 0 {
+		return asked, nil
+	}
+	all := table{}
+	for _, m := range asked {
+		all[m.Target] = m
+	}
+	for target := range volumes {
 		if _, taken := all[path.Clean(target)]; taken {
 			continue
 		}
@@ -71,13 +83,17 @@ func (f *Flags) Parse(ofImage map[string]struct{}, of Of) ([]spec.Mount, error) 
 			return nil, fmt.Errorf("the image's volume %q: %w", target, err)
 		}
 	}
-	return slices.SortedFunc(maps.Values(all), func(a, b spec.Mount) int {
-		return strings.Compare(strings.ReplaceAll(a.Target, "/", "\x00"), strings.ReplaceAll(b.Target, "/", "\x00"))
-	}), nil
+	return all.sorted(), nil
 }
 
 // table is mounts by their targets.
 type table map[string]spec.Mount
+
+func (t table) sorted() []spec.Mount {
+	return slices.SortedFunc(maps.Values(t), func(a, b spec.Mount) int {
+		return strings.Compare(strings.ReplaceAll(a.Target, "/", "\x00"), strings.ReplaceAll(b.Target, "/", "\x00"))
+	})
+}
 
 func (t table) add(m spec.Mount) error {
 	if !path.IsAbs(m.Target) || path.Clean(m.Target) == "/" || strings.ContainsRune(m.Target+m.Source, 0) {

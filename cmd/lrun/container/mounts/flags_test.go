@@ -37,7 +37,9 @@ func parse(t testing.TB, ofImage []string, line ...string) ([]spec.Mount, error)
 		}, nil
 	}
 	app := &cli.App{Flags: f.Flags(), HideHelp: true, DisableSliceFlagSeparator: true, Action: func(*cli.Context) (err error) {
-		list, err = f.Parse(volumes, of)
+		if list, err = f.Parse(of); err == nil {
+			list, err = mounts.WithImage(list, volumes)
+		}
 		return err
 	}}
 	return list, app.Run(append([]string{"lrun"}, line...))

@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/mounts"
 	"github.com/lrun-dev/lrun/image"
 	lruntime "github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/name"
@@ -60,6 +61,9 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 	if c.Settings.UserNS, err = userNamespace(o, c); err != nil {
 		return c, err
 	}
+	if c.Settings.Mounts, err = o.mounts.Parse(o.MountsOf); err != nil {
+		return c, err
+	}
 	c.Settings.Limits, err = o.resources.limits()
 	return c, err
 }
@@ -92,7 +96,7 @@ func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) 
 		return err
 	}
 	s.Env = spec.MergeEnv(config.Env, own)
-	s.Mounts, err = o.mounts.Parse(config.Volumes, o.MountsOf)
+	s.Mounts, err = mounts.WithImage(s.Mounts, config.Volumes)
 	return err
 }
 

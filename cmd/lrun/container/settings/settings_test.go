@@ -160,3 +160,13 @@ func TestRefusedFlagsAreNotFlags(t *testing.T) {
 		}
 	}
 }
+
+func TestMountsAreReadBeforeTheImage(t *testing.T) {
+	im := plainImage()
+	im.Config.Config.Cmd, im.Config.Config.Entrypoint = nil, nil
+	for flag, want := range map[string]string{"--mount=type=nonsense,dst=/x": "nonsense", "-v=:": "-v", "--tmpfs=x": "--tmpfs", "--volumes-from=:": "--volumes-from"} {
+		if _, err := describe(t, im, flag, "img"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+}
