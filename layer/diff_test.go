@@ -23,7 +23,10 @@ import (
 
 var noOptions layer.DiffOptions
 
-// twins is a tree in which every file has two names.
+// longestName is one of which a whiteout has a longer name than a file can have.
+var longestName = strings.Repeat("n", 255)
+
+// twins is a tree in which every file has two names, and one has a long one.
 func twins(root string) {
 	for _, dir := range []string{"", "d", "d/e"} {
 		_ = os.Mkdir(filepath.Join(root, dir), 0o755)
@@ -35,6 +38,7 @@ func twins(root string) {
 		}
 	}
 	_ = cp(root+"/f", root+"/d/e/alone")
+	_ = cp(root+"/f", root+"/d/"+longestName)
 }
 
 // namesOf are the names in a tar, in order.
@@ -111,6 +115,12 @@ func TestDiff(t *testing.T) {
 			[]string{"d/", "d/e"},
 			nil,
 			[]string{"C /d", "C /d/e"},
+		},
+		{
+			"a file with the longest name removed", func(root string) error { return os.Remove(root + "/d/" + longestName) },
+			[]string{"d/", "d/.wh." + longestName},
+			nil,
+			[]string{"C /d", "D /d/" + longestName},
 		},
 		{
 			"what is made and removed again", func(root string) error {

@@ -73,14 +73,15 @@ func listOne(path string, times bool) (string, error) {
 	case unix.S_IFCHR, unix.S_IFBLK:
 		line += fmt.Sprintf(" device %d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
 	}
-	xattrs, err := xattrsOf(path)
+	xattrs, err := Xattrs(path)
 	if len(xattrs) > 0 {
 		line += fmt.Sprintf(" %q", xattrs) // sorted by name
 	}
 	return line, err
 }
 
-func xattrsOf(path string) (map[string]string, error) {
+// Xattrs returns all xattrs of the file at path, which may be a symbolic link itself; none where the file system has none.
+func Xattrs(path string) (map[string]string, error) {
 	buf := make([]byte, 64<<10)
 	n, err := unix.Llistxattr(path, buf)
 	if errors.Is(err, unix.ENOTSUP) {

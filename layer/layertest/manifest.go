@@ -44,7 +44,7 @@ func entryOf(path, name string, first map[[2]uint64]string) (manifest.Entry, err
 		return manifest.Entry{}, err
 	}
 	e := manifest.Entry{Path: name, Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid, Mtime: st.Mtim}
-	xattrs, err := xattrsOf(path)
+	xattrs, err := Xattrs(path)
 	if err != nil {
 		return e, err
 	}

@@ -305,7 +305,7 @@ func describe(path string, h *tar.Header) error {
 	if err := os.Lchown(path, h.Uid, h.Gid); err != nil {
 		return err
 	}
-	old, err := xattrsOf(path)
+	old, err := Xattrs(path)
 	if err != nil {
 		return err
 	}

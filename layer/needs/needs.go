@@ -10,6 +10,12 @@ import (
 	"github.com/lrun-dev/lrun/layer/manifest"
 )
 
+// Limits of the name of a directory in a layer, from its root.
+const (
+	MaxName  = 4095 // PATH_MAX without its NUL: what no tool could name must not be made
+	MaxDepth = 255  // each level that is open costs a descriptor
+)
+
 // Needs is what a layer that was unpacked alone leaves open until its parents are known. It is for Settle; only a
 // layer whose Needs are Empty looks the same on every chain, so that its directory can be shared by DiffID.
 type Needs struct {

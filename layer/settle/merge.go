@@ -3,10 +3,12 @@ package settle
 import (
 	"fmt"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/inode"
+	"github.com/lrun-dev/lrun/layer/needs"
 )
 
 // aside is where a directory waits while it is merged. No layer has this name: unpack skips all that begin so.
@@ -15,6 +17,9 @@ const aside = ".wh..wh.aside"
 // merge moves what the layer has in the directory from into to: below, from is a link that leads there. The names
 // are joined; where both have one, the entry that came later in the tar wins, as if it had been unpacked in place.
 func (s *settler) merge(from, to string) error {
+	if err := s.fits(from, to); err != nil {
+		return err
+	}
 	if err := s.makeDirs(to); err != nil {
 		return err
 	}
@@ -26,6 +31,33 @@ func (s *settler) merge(from, to string) error {
 		return fmt.Errorf("move to %q, where the layers below have it: %w", to, err)
 	}
 	return nil
+}
+
+// fits holds the directories in from to the limits that they have where they go, as unpack does in the tree of the parents.
+func (s *settler) fits(from, to string) error {
+	if len(to) > needs.MaxName || strings.Count(to, "/") >= needs.MaxDepth {
+		return needs.Invalid("%q leads to a name that is longer than %d bytes or deeper than %d directories", from, needs.MaxName, needs.MaxDepth)
+	}
+	fd, err := beneath(s.dir, from, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	names, err := inode.Names(fd)
+	for _, base := range names {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		if st, err := inode.Stat(fd, base); err != nil {
+			return err
+		} else if !inode.IsType(st, unix.S_IFDIR) {
+			continue
+		}
+		if err := s.fits(path.Join(from, base), path.Join(to, base)); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func (s *settler) setAside(name string) error {

@@ -134,6 +134,11 @@ func (s *settler) adds(name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	return s.addsIn(fd, name)
+}
+
+// addsIn is adds for the directory name that is open as fd, and closes it.
+func (s *settler) addsIn(fd int, name string) (bool, error) {
 	defer unix.Close(fd)
 	names, err := inode.Names(fd)
 	if err != nil {
@@ -151,7 +156,11 @@ func (s *settler) adds(name string) (bool, error) {
 		case !inode.IsType(st, unix.S_IFDIR), !s.implied[child]:
 			return true, nil
 		}
-		if adds, err := s.adds(child); err != nil || adds {
+		sub, err := inode.OpenDir(fd, base)
+		if err != nil {
+			return false, err
+		}
+		if adds, err := s.addsIn(sub, child); err != nil || adds {
 			return adds, err
 		}
 	}

@@ -55,6 +55,9 @@ func peek(root *os.File, path string) (presence, error) {
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
 		return absent, nil
 	}
+	if errors.Is(err, unix.ENAMETOOLONG) {
+		return absent, needs.Invalid("a link leads to %.40q…, which is longer than a name can be", path)
+	}
 	if err != nil {
 		return absent, fmt.Errorf("open %q: %w", path, err)
 	}
@@ -102,23 +105,31 @@ func (s *settler) below(path string) (presence, error) {
 // hidden reports that the layer hides all that is below path: a directory above it is opaque, or in the layer it is
 // a whiteout, a file or a link.
 func (s *settler) hidden(name string) (bool, error) {
-	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		fd, err := beneath(s.dir, dir, unix.O_RDONLY|unix.O_DIRECTORY)
-		switch {
-		case errors.Is(err, unix.ENOENT):
-			continue
-		case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-			return true, nil
-		case err != nil:
-			return false, fmt.Errorf("open %q: %w", dir, err)
+	if s.opaque && name != "" {
+		return true, nil
+	}
+	at, err := inode.OpenDir(int(s.dir.Fd()), ".")
+	for component := range strings.SplitSeq(parentOf(name), "/") {
+		if err != nil || component == "" {
+			break
 		}
-		opaque := isOpaque(fd)
-		_ = unix.Close(fd)
-		if opaque {
+		above := at
+		at, err = inode.OpenDir(above, component)
+		_ = unix.Close(above)
+		if err == nil && isOpaque(at) {
+			_ = unix.Close(at)
 			return true, nil
 		}
 	}
-	return s.opaque && name != "", nil
+	switch {
+	case err == nil:
+		return false, unix.Close(at)
+	case errors.Is(err, unix.ENOENT):
+		return false, nil
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return true, nil
+	}
+	return false, fmt.Errorf("open parents of %q: %w", name, err)
 }
 
 // resolve returns the real name of path in the layer on top of its parents; what is missing is taken for directories
@@ -136,6 +147,9 @@ func (s *settler) resolve(name string, followLast bool) (string, error) {
 			continue
 		}
 		next := path.Join(at, component)
+		if len(next) > needs.MaxName || strings.Count(next, "/") > needs.MaxDepth {
+			return "", needs.Invalid("%q leads to a name that is longer than %d bytes or deeper than %d directories", name, needs.MaxName, needs.MaxDepth)
+		}
 		target, err := s.linkAt(next, followLast || len(todo) > 0)
 		if err != nil {
 			return "", err

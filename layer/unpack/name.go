@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	maxName      = 4095 // PATH_MAX without its NUL: what no tool could name must not be made
+	maxName      = needs.MaxName
+	maxDepth     = needs.MaxDepth
 	maxComponent = 255
-	maxDepth     = 255 // each level that is open costs a descriptor
-	maxLinks     = 40  // symbolic links in one lookup, as in the kernel
+	maxLinks     = 40 // symbolic links in one lookup, as in the kernel
 
 	whiteoutPrefix = ".wh."
 	metaPrefix     = ".wh..wh."
@@ -41,7 +41,7 @@ func (n name) path() string { return path.Join(n.parent, n.base) }
 // parseName reads a name as if the process were chrooted into the layer and tells whiteouts from entries to be made
 // (OCI image spec, layer.md, Whiteouts; names that begin with ".wh..wh." were aufs's and mean nothing to anybody else).
 func parseName(raw string) (name, error) {
-	n, err := cleanName(raw)
+	n, err := readName(raw, whiteoutPrefix)
 	if err != nil || !strings.Contains(raw, whiteoutPrefix) {
 		return n, err
 	}
@@ -66,7 +66,11 @@ func parseName(raw string) (name, error) {
 	return n, nil
 }
 
-func cleanName(raw string) (name, error) {
+// cleanName reads the name of a file, such as the target of a hard link.
+func cleanName(raw string) (name, error) { return readName(raw, "") }
+
+// readName cleans a name and holds it to the limits. A component may be as much longer as the prefix that it has.
+func readName(raw, prefix string) (name, error) {
 	if strings.IndexByte(raw, 0) >= 0 {
 		return name{}, needs.Invalid("the name holds a NUL")
 	}
@@ -76,7 +80,7 @@ func cleanName(raw string) (name, error) {
 	}
 	depth := 0
 	for component := range strings.SplitSeq(clean, "/") {
-		if len(component) > maxComponent {
+		if len(strings.TrimPrefix(component, prefix)) > maxComponent {
 			return name{}, needs.Invalid("a component of the name is longer than %d bytes", maxComponent)
 		}
 		if depth++; depth > maxDepth {

@@ -84,7 +84,8 @@ func (p *parents) walk(dir string, mode walkMode) (bool, error) {
 	}
 	p.valid = false
 	todo := p.reuse(dir)
-	for links := 0; len(todo) > 0; {
+	links := 0
+	for len(todo) > 0 {
 		component := todo[0]
 		todo = todo[1:]
 		switch component {
@@ -111,6 +112,9 @@ func (p *parents) walk(dir string, mode walkMode) (bool, error) {
 			p.truncate(1)
 		}
 		todo = slices.Concat(strings.Split(link, "/"), todo)
+	}
+	if links > 0 && len(p.path()) > maxName {
+		return false, needs.Invalid("parent %q leads to a name of more than %d bytes", dir, maxName)
 	}
 	p.last, p.valid = dir, true
 	return true, nil
@@ -146,6 +150,8 @@ func (p *parents) enter(name string, mode walkMode) (string, error) {
 	case errors.Is(err, unix.ENOENT):
 		return p.absent(name, mode)
 	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+	case errors.Is(err, unix.ENAMETOOLONG):
+		return "", needs.Invalid("a link leads to a name of more than %d bytes", maxComponent)
 	default:
 		return "", fmt.Errorf("open parent %q: %w", name, err)
 	}

@@ -16,8 +16,6 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/containerd/errdefs"
-
 	"github.com/lrun-dev/lrun/internal/inode"
 	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/layer/needs"
@@ -133,7 +131,7 @@ func (u *unpacker) close() {
 func (u *unpacker) entries() error {
 	r := tar.NewReader(u.source)
 	for {
-		h, err := r.Next()
+		h, err := u.source.next(r)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -200,27 +198,4 @@ func (u *unpacker) describeRoot(h *tar.Header) error {
 	u.root.setTime(m.Mtime)
 	root.acl = inode.HasDefaultACL(root.fd)
 	return nil
-}
-
-// source remembers the error of the reader below, so that it is not taken for damage of the tar.
-type source struct {
-	r   io.Reader
-	err error
-}
-
-// Read passes on what the reader below says.
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
-}
-
-// explain tells why reading the tar ended with err.
-func (s *source) explain(err error) error {
-	if s.err != nil {
-		return s.err
-	}
-	return fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
 }
