@@ -14,12 +14,13 @@ import (
 )
 
 const (
-	chunkSize  = 256 << 10
-	chunkCount = 4 // one being read, one hashed, one consumed, one between
+	chunkSize  = 64 << 10
+	chunkCount = 8
 )
 
-// stream reads ahead and digests on the way: one goroutine reads (and so decompresses), the next digests, the
-// consumer unpacks. The chunks go round and are never allocated again.
+// stream reads ahead and digests on the way: a goroutine reads (and so decompresses), which takes about as long as what
+// the consumer does with a chunk while it is in the cache: digest it, digest the files in it, write them. The chunks go
+// round and are never allocated again.
 type stream struct {
 	ctx    context.Context
 	stop   context.CancelFunc
@@ -38,18 +39,16 @@ type chunk struct {
 }
 
 func newStream(ctx context.Context, r io.Reader) *stream {
-	s := &stream{free: make(chan []byte, chunkCount), full: make(chan chunk), digest: sha256.New()}
+	s := &stream{free: make(chan []byte, chunkCount), full: make(chan chunk, chunkCount), digest: sha256.New()}
 	s.ctx, s.stop = context.WithCancel(ctx)
-	read := make(chan chunk)
 	for range chunkCount {
 		s.free <- make([]byte, chunkSize)
 	}
-	s.done.Go(func() { s.read(r, read) })
-	s.done.Go(func() { s.hash(read) })
+	s.done.Go(func() { s.read(r) })
 	return s
 }
 
-func (s *stream) read(r io.Reader, out chan<- chunk) {
+func (s *stream) read(r io.Reader) {
 	for {
 		var buf []byte
 		select {
@@ -58,11 +57,7 @@ func (s *stream) read(r io.Reader, out chan<- chunk) {
 			return
 		}
 		n, err := fill(r, buf)
-		select {
-		case out <- chunk{buf[:n], err}:
-		case <-s.ctx.Done():
-			return
-		}
+		s.full <- chunk{buf[:n], err} // there is room for all
 		if err != nil {
 			return
 		}
@@ -80,25 +75,6 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 	return n, err
 }
 
-func (s *stream) hash(in <-chan chunk) {
-	for {
-		select {
-		case c := <-in:
-			s.digest.Write(c.data)
-			select {
-			case s.full <- c:
-			case <-s.ctx.Done():
-				return
-			}
-			if c.err != nil {
-				return
-			}
-		case <-s.ctx.Done():
-			return
-		}
-	}
-}
-
 // Read makes stream an io.Reader for package tar.
 func (s *stream) Read(p []byte) (int, error) {
 	for len(s.rest) == 0 {
@@ -111,6 +87,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		}
 		select {
 		case c := <-s.full:
+			s.digest.Write(c.data)
 			s.buf, s.rest, s.err = c.data, c.data, c.err
 		case <-s.ctx.Done():
 			return 0, s.ctx.Err()
@@ -141,7 +118,7 @@ func (s *stream) drain() (digest.Digest, error) {
 	}
 }
 
-// close stops the goroutines and waits for them: the reader below is not used any more.
+// close stops the goroutine and waits for it: the reader below is not used any more.
 func (s *stream) close() {
 	s.stop()
 	s.done.Wait()

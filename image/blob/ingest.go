@@ -110,7 +110,7 @@ func fill(ctx context.Context, f *os.File, alg digest.Algorithm, want ocispec.De
 		r = io.LimitReader(r, want.Size+1)
 	}
 	h := alg.Hash()
-	n, err := io.CopyBuffer(io.MultiWriter(h, f), r, make([]byte, 256<<10))
+	n, err := io.CopyBuffer(io.MultiWriter(h, f), r, make([]byte, 64<<10)) // larger writes cost more: see package content
 	if err != nil {
 		return "", 0, err
 	}

@@ -1,7 +1,6 @@
 package chain
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -137,7 +136,7 @@ func (u *session) unpack(ctx context.Context, st *step, key, parent string, whit
 
 // applyBlob unpacks a blob, decompressed as its first bytes say.
 func applyBlob(ctx context.Context, dir *os.File, blob io.Reader, o layer.ApplyOptions) (layer.Applied, error) {
-	tar, _, err := layer.Decompress(bufio.NewReaderSize(blob, 256<<10))
+	tar, _, err := layer.Decompress(blob)
 	if err != nil {
 		return layer.Applied{}, err
 	}

@@ -36,7 +36,7 @@ stop_stale() {
 	stop_daemons
 	[[ ! -d $BENCH_GROUP ]] || kill_all
 	remove_groups
-	rm -f "$BENCH_DIR/fs.img"
+	rm -f "$BENCH_DIR"/{fs,xfs,btrfs}.img
 }
 
 # finish ends everything that was started. Mounts and loop devices vanish with the namespace that they are in.

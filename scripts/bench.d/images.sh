@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The images, as docker-archives, which every tool can load: busybox (1 layer), big (11 layers) and hundred (100
-# images, each of a tiny layer of its own). They are made once, without a network but for the packages of Debian's base system.
+# The images, as docker-archives, which every tool can load: busybox (1 layer), big (11 layers), deep (500 tiny layers),
+# thousand (10 images of 100 tiny layers each, all different) and hundred (100 images, each of a tiny layer of its own). They are made once, without a network but for the packages of Debian's base system.
 
 # image puts an image into the directory of an archive to be, and prints its entry in the manifest:
 # image DIR REFERENCE LAYER.tar...
@@ -116,6 +116,38 @@ hundred_images() {
 	rm -rf "$tiny"
 }
 
+# tiny_layers makes an image of COUNT layers, each with files that no other has, on those given, and prints its entry in
+# the manifest: tiny_layers DIR REFERENCE PREFIX COUNT [LAYER.tar...].
+tiny_layers() {
+	local dir=$1 files k layers=("${@:5}") made=()
+	files=$(scratch)
+	mkdir "$files/$3"
+	for ((k = 0; k < $4; k++)); do
+		rm -f "$files/$3"/*
+		seq "$k" "$((k + 200))" | tee "$files/$3/a$k" "$files/$3/b$k" >/dev/null
+		made+=("$files.$k")
+		pack "$files" "${made[-1]}"
+	done
+	image "$dir" "$2" "${layers[@]}" "${made[@]}"
+	rm -rf "$files" "${made[@]}"
+}
+
+# deep_image makes an image with as many layers as overlayfs stacks, busybox at the bottom.
+deep_image() {
+	local dir
+	dir=$(scratch)
+	tiny_layers "$dir" bench.test/deep:1 deep 499 "$BENCH_DIR/images/busybox.layer" | archive "$1" "$dir"
+}
+
+# thousand_layers makes 10 images of 100 tiny layers each.
+thousand_layers() {
+	local dir k
+	dir=$(scratch)
+	for k in {1..10}; do
+		tiny_layers "$dir" "bench.test/thousand:$k" "t$k" 100
+	done | archive "$1" "$dir"
+}
+
 # make_images makes what is missing.
 make_images() {
 	local images=$BENCH_DIR/images dir
@@ -128,4 +160,6 @@ make_images() {
 	fi
 	[[ -s $images/big.tar ]] || big_image "$images/big.tar"
 	[[ -s $images/hundred.tar ]] || hundred_images "$images/hundred.tar"
+	[[ -s $images/deep.tar ]] || deep_image "$images/deep.tar"
+	[[ -s $images/thousand.tar ]] || thousand_layers "$images/thousand.tar"
 }

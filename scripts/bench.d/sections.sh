@@ -82,11 +82,13 @@ section_run() {
 section_layers() {
 	load busybox
 	load big
+	"${lrun[@]}" load -q -i "$FS/images/deep.tar" # the others cannot stack so many
 	{
 		add "run, 1 layer" lrun "${lrun[@]}" run --rm --network none "$busybox" true
 		run_commands "run, 11 layers" "$big"
+		add "run, 500 layers" lrun "${lrun[@]}" run --rm --network none bench.test/deep:1 true
 		want "run, 11 layers" wall 2 1 lrun "run, 1 layer"
-	} | timed layers 20 "The same in an image of 11 layers"
+	} | timed layers 20 "The same in an image of 11 layers, and in one of 500"
 }
 
 section_userns() {

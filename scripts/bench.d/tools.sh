@@ -11,7 +11,7 @@ ctr=(/usr/bin/ctr -a /run/bench/containerd.sock)
 # Where the others write to whatever they are told.
 hidden=(/etc/docker /opt /var/lib)
 
-# Only what Debian packages: no other version in /usr/local, and no helper there that makes one faster.
+# Only what Debian packages, but for containerd 2: no other version in /usr/local, and no helper there that makes one faster.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export TMPDIR=$FS/tmp HOME=$FS/home
 export CONTAINERS_CONF=$FS/etc/containers.conf CONTAINERS_STORAGE_CONF=$FS/etc/storage.conf
@@ -96,25 +96,34 @@ in_crun_ns() {
 
 # start_daemons starts dockerd, which starts a containerd of its own, and the containerd that ctr talks to.
 start_daemons() {
-	mkdir -p "$FS"/{docker,containerd}
+	mkdir -p "$FS/docker"
 	echo '{}' >"$FS/etc/docker.json"
 	daemon 1-dockerd /usr/sbin/dockerd --config-file "$FS/etc/docker.json" --data-root "$FS/docker" \
 		--exec-root /run/bench/docker --pidfile /run/bench/docker.pid -H "${docker[2]}" \
 		--storage-driver overlay2 --exec-opt native.cgroupdriver=cgroupfs \
 		--cgroup-parent /lrun-bench/docker --bridge none --iptables=false --ip6tables=false
-	cat >"$FS/etc/containerd.toml" <<-END
-		version = 2
-		root = "$FS/containerd"
-		state = "/run/bench/containerd"
-		disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"]
-		[grpc]
-		address = "${ctr[2]}"
-		[ttrpc]
-		address = "${ctr[2]}.ttrpc"
-	END
-	daemon 2-containerd /usr/bin/containerd --config "$FS/etc/containerd.toml"
+	start_containerd 2-containerd containerd /usr/bin/containerd io.containerd.grpc.v1.cri
 	answers "${docker[@]}" version
 	answers "${ctr[@]}" version
+}
+
+# start_containerd starts a containerd with a root and a socket of its own, without the plugins for Kubernetes:
+# start_containerd NAME DIR BINARY PLUGIN...
+start_containerd() {
+	local name=$1 dir=$2 binary=$3 off
+	off=$(printf '"%s", ' "${@:4}" io.containerd.internal.v1.opt)
+	mkdir -p "$FS/$dir"
+	cat >"$FS/etc/$dir.toml" <<-END
+		version = 2
+		root = "$FS/$dir"
+		state = "/run/bench/$dir"
+		disabled_plugins = [${off%, }]
+		[grpc]
+		address = "/run/bench/$dir.sock"
+		[ttrpc]
+		address = "/run/bench/$dir.sock.ttrpc"
+	END
+	daemon "$name" "$binary" --config "$FS/etc/$dir.toml"
 }
 
 # daemon starts a daemon and notes its pid for scripts/bench: daemon NAME COMMAND...

@@ -25,8 +25,11 @@ const (
 	// earlyFile is how much a file must take so that its bytes are sent to the disk at once.
 	earlyFile = 1 << 20
 	// holeSize is the block in which zeros are looked for: that of nearly every filesystem.
-	holeSize   = 4096
-	bufferSize = 256 << 10
+	holeSize = 4096
+	// bufferSize is how much is written at once. Since ext4 has large folios the kernel makes them as large as a write:
+	// those of 128 KiB and more come from memory that nobody used lately, and in a virtual machine a write of that
+	// size takes six times as long.
+	bufferSize = 64 << 10
 )
 
 // Writer writes files, one after the other, with buffers that it keeps.
