@@ -66,6 +66,7 @@ func graphStore(ctx context.Context, g *gc.Graph, s *snapshot.Store, driver stri
 		}
 		return ids
 	}
+	disk := map[string]int64{}
 	staged := func(path string, kept bool, needs []gc.ID) {
 		g.Add(gc.Node{ID: gc.ID{Kind: gc.Staging, Name: path}, Paths: []string{path}, Needs: needs, Kept: kept})
 	}
@@ -76,11 +77,12 @@ func graphStore(ctx context.Context, g *gc.Graph, s *snapshot.Store, driver stri
 			id := gc.ID{Kind: gc.Snapshot, Name: driver + "/" + info.Key}
 			g.Add(gc.Node{ID: gc.ID{Kind: gc.Key, Name: info.Key}, Needs: []gc.ID{id}})
 			g.Add(gc.Node{ID: id, Paths: []string{s.RecordPath(info.Key)}, Needs: needs(info), Kept: kept(info)})
+			disk[info.ID] = info.Disk
 			return nil
 		}))
 	for _, e := range data {
 		path := filepath.Join(s.Dir(), "data", e.Name())
-		g.Add(gc.Node{ID: gc.ID{Kind: gc.Data, Name: driver + "/" + e.Name()}, Paths: []string{path}, Kept: broken != nil})
+		g.Add(gc.Node{ID: gc.ID{Kind: gc.Data, Name: driver + "/" + e.Name()}, Paths: []string{path}, Disk: disk[e.Name()], Kept: broken != nil})
 	}
 	return broken
 }

@@ -22,7 +22,7 @@ func (s *Store) Adopt(ctx context.Context, name, parent, like string, opts ...Op
 	if err != nil {
 		return err
 	}
-	if err := refuse("adopt", map[string]bool{"WithParent": o.parent != nil, "WithVolatile": o.volatile, "WithSynced": o.synced}); err != nil {
+	if err := refuse("adopt", map[string]bool{"WithParent": o.parent != nil, "WithVolatile": o.volatile, "WithSynced": o.synced, "WithDisk": o.disk != 0}); err != nil {
 		return err
 	}
 	driver, ok := s.driver.(Rebaser)
@@ -63,7 +63,7 @@ func (s *Store) adopted(name, parent, like string, o options) (*record, error) {
 	}
 	r := &record{
 		Key: text(name), Parent: text(parent), Kind: Committed, ID: model.ID, Labels: o.labels,
-		Created: time.Now().UTC(), Size: model.Size, Below: below.under(),
+		Created: time.Now().UTC(), Size: model.Size, Disk: model.Disk, Below: below.under(),
 	}
 	if o.size != nil {
 		r.Size = *o.size

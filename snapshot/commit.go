@@ -12,7 +12,7 @@ import (
 
 // Commit makes the active snapshot key, which is mounted nowhere and written to by nobody, the
 // committed snapshot name, and frees key. It is durable when Commit returns: the whole filesystem is
-// synced unless WithSynced says that the caller did. It takes WithLabels, WithParent and WithSize.
+// synced unless WithSynced says that the caller did. It takes WithLabels, WithParent, WithSize and WithDisk.
 //
 // No such key is errdefs.ErrNotFound; one that is not active, or that is being committed by somebody
 // else, errdefs.ErrFailedPrecondition; a name that is taken errdefs.ErrAlreadyExists, and key stays
@@ -55,7 +55,7 @@ func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, e
 		}
 		r = &record{
 			Key: text(name), Parent: was.Parent, Kind: Committed, ID: was.ID, Labels: o.labels,
-			Created: time.Now().UTC(), Below: was.Below, Was: was.bare(),
+			Created: time.Now().UTC(), Disk: o.disk, Below: was.Below, Was: was.bare(),
 		}
 		if o.size != nil {
 			r.Size = *o.size

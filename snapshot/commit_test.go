@@ -47,7 +47,13 @@ func TestCommitOnParent(t *testing.T) {
 func TestAdopt(t *testing.T) {
 	s, d := newStore(t)
 	ctx := t.Context()
-	ids := chain(t, s, "base", "layer")
+	ids := chain(t, s, "base")
+	_, err := s.Prepare(ctx, "on base", "base")
+	must(t)(err)
+	must(t)(s.Commit(ctx, "layer", "on base", WithDisk(8192)))
+	layer, err := s.Stat(ctx, "layer")
+	must(t)(err)
+	ids["layer"] = layer.ID
 	must(t)(s.Adopt(ctx, "again", "layer", "layer", WithLabels(map[string]string{"k": "v"})))
 	must(t)(s.Adopt(ctx, "alone", "", "layer", WithSize(7)))
 	c, err := s.Chain(ctx, "again")
@@ -55,7 +61,7 @@ func TestAdopt(t *testing.T) {
 	if len(c) != 3 || c[0].ID != ids["layer"] || c[1].ID != ids["layer"] || c[0].Labels["k"] != "v" {
 		t.Errorf("chain %+v", c)
 	}
-	if i, err := s.Stat(ctx, "alone"); err != nil || i.Size != 7 || i.Parent != "" || i.Kind != Committed {
+	if i, err := s.Stat(ctx, "alone"); err != nil || i.Size != 7 || i.Disk != 8192 || i.Parent != "" || i.Kind != Committed {
 		t.Errorf("%+v, %v", i, err)
 	}
 	for _, name := range []string{"again", "layer", "alone"} {

@@ -16,6 +16,7 @@ type options struct {
 	volatile bool
 	synced   bool
 	size     *int64
+	disk     int64
 }
 
 // WithLabels gives the snapshot these labels, UTF-8, and no others.
@@ -35,6 +36,10 @@ func WithSynced() Opt { return func(o *options) { o.synced = true } }
 
 // WithSize makes Commit and Adopt record a size in bytes, which Stat and Walk return for nothing.
 func WithSize(n int64) Opt { return func(o *options) { o.size = &n } }
+
+// WithDisk makes Commit record how many bytes on disk the directory data/ID takes, with all that is in it. Snapshots that Adopt
+// makes have what the one has whose bytes they share.
+func WithDisk(n int64) Opt { return func(o *options) { o.disk = n } }
 
 // collect applies opts.
 func collect(opts []Opt) (options, error) {

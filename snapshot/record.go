@@ -24,6 +24,7 @@ type record struct {
 	Created time.Time         `json:"created"`
 	Updated time.Time         `json:"updated,omitzero"` // zero: never
 	Size    int64             `json:"size,omitempty"`
+	Disk    int64             `json:"disk,omitempty"`
 	// Boot is the boot in which a volatile snapshot was made, and empty for the others.
 	Boot string `json:"boot,omitempty"`
 	// Was is the active snapshot that a committed one was: see Store.Commit.
@@ -40,7 +41,7 @@ var errNoRecord = fmt.Errorf("no such snapshot: %w", errdefs.ErrNotFound)
 func (r *record) info() Info {
 	i := Info{
 		Key: string(r.Key), Parent: string(r.Parent), Kind: r.Kind, ID: r.ID, Labels: r.Labels,
-		Created: r.Created, Updated: r.Updated, Size: r.Size, Volatile: r.Boot != "",
+		Created: r.Created, Updated: r.Updated, Size: r.Size, Disk: r.Disk, Volatile: r.Boot != "",
 	}
 	if i.Updated.IsZero() {
 		i.Updated = i.Created

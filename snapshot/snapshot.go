@@ -38,6 +38,8 @@ type Info struct {
 	Updated time.Time
 	// Size is what WithSize recorded, or 0; Store.Usage counts.
 	Size int64
+	// Disk is what WithDisk recorded, or 0.
+	Disk int64
 	// Volatile is that of WithVolatile.
 	Volatile bool
 }

@@ -115,13 +115,13 @@ func TestLifeCycle(t *testing.T) {
 	if got, err := s.Stat(ctx, "active"); err != nil || !sameInfo(got, active) {
 		t.Errorf("stat: %+v, %v", got, err)
 	}
-	must(t)(s.Commit(ctx, "name", "active", WithSize(42)))
+	must(t)(s.Commit(ctx, "name", "active", WithSize(42), WithDisk(4096)))
 	if _, err := s.Stat(ctx, "active"); !errors.Is(err, errdefs.ErrNotFound) {
 		t.Errorf("the key is not free: %v", err)
 	}
 	committed, err := s.Stat(ctx, "name")
 	must(t)(err)
-	if committed.Kind != Committed || committed.ID != active.ID || committed.Size != 42 || committed.Labels != nil {
+	if committed.Kind != Committed || committed.ID != active.ID || committed.Size != 42 || committed.Disk != 4096 || committed.Labels != nil {
 		t.Errorf("committed %+v", committed)
 	}
 	view, err := s.View(ctx, "active", "name", WithVolatile())
@@ -183,6 +183,7 @@ func TestRefusals(t *testing.T) {
 		{"prepare: long key", prepare(strings.Repeat("x", 2000), ""), errdefs.ErrInvalidArgument},
 		{"prepare: label that is not UTF-8", prepare("x", "", WithLabels(map[string]string{"a": "\xff"})), errdefs.ErrInvalidArgument},
 		{"prepare: WithParent", prepare("x", "", WithParent("base")), errdefs.ErrInvalidArgument},
+		{"prepare: WithDisk", prepare("x", "", WithDisk(1)), errdefs.ErrInvalidArgument},
 		{"prepare: WithSize", prepare("x", "", WithSize(1)), errdefs.ErrInvalidArgument},
 		{"prepare: WithSynced", prepare("x", "", WithSynced()), errdefs.ErrInvalidArgument},
 		{"commit: no such key", s.Commit(ctx, "x", "none"), errdefs.ErrNotFound},

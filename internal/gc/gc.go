@@ -3,8 +3,10 @@
 package gc
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Kind is what a node is.
@@ -33,6 +35,8 @@ type Node struct {
 	ID
 	// Paths are the files and directories that are the node's alone, all below them included; one that is missing has no bytes.
 	Paths []string
+	// Disk is how many bytes Paths take on disk, if that was written down when they were made; 0: whoever wants to know has to count.
+	Disk int64
 	// Needs are what has to stay as long as the node does. What is not in the graph is not there to be kept.
 	Needs []ID
 	// Kept says that the node stays although nothing needs it: a user made it, or a living process is at work on it.
@@ -55,6 +59,7 @@ func (g *Graph) Add(n Node) {
 	have.Paths = append(have.Paths, n.Paths...)
 	have.Needs = append(have.Needs, n.Needs...)
 	have.Kept = have.Kept || n.Kept
+	have.Disk = max(have.Disk, n.Disk)
 }
 
 // Keep keeps all nodes of a kind, because it is not known what needs them.
@@ -102,9 +107,13 @@ func (g *Graph) Reach(from ...ID) map[ID]bool {
 // Lost returns, in the order of kinds and names, the nodes that can go when dropped are not kept any more. Without
 // any they are what killed processes have left. A node in dropped that something kept needs is not among them.
 func (g *Graph) Lost(dropped ...ID) []Node {
+	goes := make(map[ID]bool, len(dropped))
+	for _, id := range dropped {
+		goes[id] = true
+	}
 	var kept []ID
 	for id, n := range g.nodes {
-		if n.Kept && !slices.Contains(dropped, id) {
+		if n.Kept && !goes[id] {
 			kept = append(kept, id)
 		}
 	}
@@ -120,6 +129,6 @@ func (g *Graph) Lost(dropped ...ID) []Node {
 
 func sorted(nodes map[ID]*Node) []ID {
 	return slices.SortedFunc(maps.Keys(nodes), func(a, b ID) int {
-		return slices.Compare([]string{string(a.Kind), a.Name}, []string{string(b.Kind), b.Name})
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name))
 	})
 }

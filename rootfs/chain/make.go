@@ -80,7 +80,10 @@ func (u *session) make(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return u.syncAll()
+	if err := u.syncAll(); err != nil || !u.unordered {
+		return err
+	}
+	return u.weighAll(ctx)
 }
 
 // syncAll makes the layers and what the caller has written durable; with usually one syncfs.
@@ -183,7 +186,7 @@ func (u *session) commitTree(ctx context.Context, st *step, labels map[string]st
 	if !needs.Empty() {
 		labels[LabelSettled] = "true"
 	}
-	o := []snapshot.Opt{snapshot.WithLabels(labels), snapshot.WithSize(st.tree.applied.Size)}
+	o := []snapshot.Opt{snapshot.WithLabels(labels), snapshot.WithSize(st.tree.applied.Size), snapshot.WithDisk(st.tree.disk)}
 	if !u.unordered {
 		labels[LabelSession] = u.id
 		return u.snapshots.Commit(ctx, st.chain, st.tree.key, o...)

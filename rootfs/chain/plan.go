@@ -35,6 +35,7 @@ type tree struct {
 	dir     string
 	applied layer.Applied
 	sums    *manifest.Sums // nil once the manifest is written
+	disk    int64          // bytes on disk, of all that is beside dir too; 0: not counted yet
 }
 
 func (st *step) blob() ocispec.Descriptor { return st.source.Image.Layers[st.layer] }

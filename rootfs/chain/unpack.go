@@ -78,6 +78,9 @@ func (u *session) unpackInOrder(ctx context.Context) error {
 			err = u.writeManifest(ctx, st.tree)
 		}
 		if err == nil {
+			err = st.tree.weigh(ctx)
+		}
+		if err == nil {
 			err = u.commit(ctx, st)
 		}
 		if err != nil {
