@@ -39,7 +39,6 @@ func refused() map[string]string {
 		"stack":         oneHost,
 		"stats":         "read the container's cgroup beneath /sys/fs/cgroup",
 		"swarm":         oneHost,
-		"system df":     "use 'du -sh' on the root that 'lrun info' shows; 'lrun system prune --dry-run' says what can be freed",
 		"top":           "use ps with the pid of 'lrun inspect'",
 		"trust":         noTrust,
 		"unpause":       "there is no way to freeze a container yet",

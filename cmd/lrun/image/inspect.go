@@ -153,7 +153,7 @@ func (i inspector) names(ctx context.Context, id digest.Digest) (tags, digests [
 
 // repositoryOf is the short name of the repository that a record is or was in.
 func repositoryOf(r image.Record) string {
-	repository, _ := names(r)
+	repository, _ := Names(r)
 	if repository == "<none>" {
 		return ""
 	}

@@ -112,7 +112,7 @@ func runList(ctx context.Context, e *env.Env, o listOptions, args []string) erro
 
 // newListRow says of a record what the list shows.
 func newListRow(e *env.Env, r image.Record, noTrunc bool) listRow {
-	repository, tag := names(r)
+	repository, tag := Names(r)
 	row := listRow{
 		Containers: "N/A", SharedSize: "N/A", UniqueSize: "N/A",
 		CreatedAt: format.Time(r.Created), CreatedSince: format.Ago(e.Now(), r.Created),
@@ -125,9 +125,9 @@ func newListRow(e *env.Env, r image.Record, noTrunc bool) listRow {
 	return row
 }
 
-// names are the repository and the tag of a record as lists show them. An image whose tag has moved away is still
+// Names are the repository and the tag of a record as lists show them. An image whose tag has moved away is still
 // known under its repository when it has a digest there.
-func names(r image.Record) (repository, tag string) {
+func Names(r image.Record) (repository, tag string) {
 	switch {
 	case !r.Ref.IsZero():
 		return r.Ref.FamiliarName(), cmp.Or(r.Ref.Tag(), format.None)
@@ -229,7 +229,7 @@ func timeFilter(ctx context.Context, e *env.Env, want filter.Set) (func(image.Re
 // matches tells whether a record's name, with or without its tag, fits a pattern of path.Match, in Docker's short
 // form.
 func matches(pattern string, r image.Record) bool {
-	repository, _ := names(r)
+	repository, _ := Names(r)
 	for _, name := range []string{r.Ref.Familiar(), repository} {
 		if ok, err := path.Match(pattern, name); err == nil && ok && name != format.None {
 			return true

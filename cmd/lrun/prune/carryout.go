@@ -88,7 +88,7 @@ func (p *plan) sweep(ctx context.Context, e *env.Env) error {
 		if n.Kind == gc.Snapshot { // of a container that is not there, or the sweep below takes it
 			_, id, _ = strings.Cut(id, "/")
 		}
-		if n.Kind != gc.Container && n.Kind != gc.Snapshot || !isContainerID(id) {
+		if n.Kind != gc.Container && n.Kind != gc.Snapshot || !IsContainerID(id) {
 			continue
 		}
 		errs = append(errs, unlessTaken(e.Containers.Prune(ctx, id)))
@@ -97,7 +97,8 @@ func (p *plan) sweep(ctx context.Context, e *env.Env) error {
 	return errors.Join(errs...)
 }
 
-func isContainerID(id string) bool {
+// IsContainerID tells whether s has the form of the id of a container.
+func IsContainerID(id string) bool {
 	b, err := hex.DecodeString(id)
 	return err == nil && len(b) == 32
 }

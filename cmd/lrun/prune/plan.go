@@ -214,23 +214,26 @@ func (p *planner) describeImages(ctx context.Context) error {
 }
 
 // weighIndex finds out how much smaller the index of the images gets.
-func (p *planner) weighIndex(images *image.Store) error {
-	path, size, err := images.IndexWithout(p.images...)
+func (p *planner) weighIndex(images *image.Store) (err error) {
+	p.index, p.indexFreed, err = indexFreed(images, p.images)
+	return err
+}
+
+// indexFreed returns the index of the images, and how many bytes on disk it takes less without ids. When none of them is in it, it
+// returns nothing.
+func indexFreed(images *image.Store, ids []digest.Digest) (path string, bytes int64, err error) {
+	path, size, err := images.IndexWithout(ids...)
 	if errors.Is(err, errdefs.ErrNotFound) {
-		return nil
+		return "", 0, nil
 	}
 	var st unix.Stat_t
 	if err == nil {
 		err = unix.Stat(path, &st)
 	}
-	if err != nil {
-		return err
+	if err == nil && st.Blocks > 0 {
+		bytes = st.Blocks*512 - roundUp(size, st.Blksize)
 	}
-	p.index = path
-	if st.Blocks > 0 {
-		p.indexFreed = st.Blocks*512 - roundUp(size, st.Blksize)
-	}
-	return nil
+	return path, bytes, err
 }
 
 // roundUp is size in whole blocks; how wide the field of their size is depends on the machine.

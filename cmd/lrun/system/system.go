@@ -1,9 +1,10 @@
-// Package system holds the commands that are about lrun itself: version, info, the check of the root and what can be removed of it.
+// Package system holds the commands that are about lrun itself: version, info, the check of the root, what it takes on disk and what can be removed of it.
 package system
 
 import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/prune"
+	"github.com/lrun-dev/lrun/cmd/lrun/system/usage"
 )
 
 // Group is the table of the commands about lrun itself.
@@ -12,6 +13,7 @@ func Group() command.Group {
 		Name:  "system",
 		Usage: "manage lrun",
 		Entries: []command.Entry{
+			{Sub: []string{"df"}, New: usage.Command, ReadOnly: true},
 			{Top: []string{"fsck"}, Sub: []string{"fsck"}, New: fsckCommand, Args: command.Arity{Max: -1}, Fail: 125},
 			{Top: []string{"info"}, Sub: []string{"info"}, New: infoCommand, ReadOnly: true, Common: true},
 			{Sub: []string{"prune"}, New: prune.System},

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/lrun-dev/lrun/rootfs"
 )
@@ -21,6 +22,12 @@ func (e *Env) RootfsOf(driver string) (*rootfs.Store, error) {
 	return e.rootfsOn(driver)
 }
 
+// IsDriver tells whether a root may have snapshots of a driver called name, in snapshots/NAME.
+func IsDriver(name string) bool { return slices.Contains(drivers(), name) }
+
+// drivers are all drivers.
+func drivers() []string { return []string{overlayfsName, btrfsName, vfsName} }
+
 // EachRootfs calls fn with the store of every driver that the root has snapshots of. It goes on after an error.
 func (e *Env) EachRootfs(fn func(*rootfs.Store) error) error {
 	return e.EachDriver(func(_ string, store *rootfs.Store) error { return fn(store) })
@@ -33,7 +40,7 @@ func (e *Env) EachDriver(fn func(driver string, store *rootfs.Store) error) erro
 		return err
 	}
 	var errs []error
-	for _, driver := range []string{overlayfsName, btrfsName, vfsName} {
+	for _, driver := range drivers() {
 		if _, err := os.Lstat(filepath.Join(root, "snapshots", driver)); errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

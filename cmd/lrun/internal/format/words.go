@@ -14,6 +14,11 @@ func Size(bytes int64) string {
 	return units.HumanSizeWithPrecision(float64(bytes), 3)
 }
 
+// DiskSize is Size with one digit more, as Docker has it where the disk is meant: "4.262MB".
+func DiskSize(bytes int64) string {
+	return units.HumanSize(float64(bytes))
+}
+
 // Ago is how long ago t was: "2 weeks ago"; the zero time and Unix's first second, which reproducible images
 // carry, are "N/A".
 func Ago(now, t time.Time) string {
