@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,14 +62,10 @@ func (s *Store) adopted(name, parent, like string, o options) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &record{
+	return &record{
 		Key: text(name), Parent: text(parent), Kind: Committed, ID: model.ID, Labels: o.labels,
-		Created: time.Now().UTC(), Size: model.Size, Disk: model.Disk, Below: below.under(),
-	}
-	if o.size != nil {
-		r.Size = *o.size
-	}
-	return r, nil
+		Created: time.Now().UTC(), Size: cmp.Or(o.size, model.Size), Disk: model.Disk, Below: below.under(),
+	}, nil
 }
 
 // add writes a record whose bytes are there already. The store is locked.

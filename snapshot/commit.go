@@ -55,10 +55,7 @@ func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, e
 		}
 		r = &record{
 			Key: text(name), Parent: was.Parent, Kind: Committed, ID: was.ID, Labels: o.labels,
-			Created: time.Now().UTC(), Disk: o.disk, Below: was.Below, Was: was.bare(),
-		}
-		if o.size != nil {
-			r.Size = *o.size
+			Created: time.Now().UTC(), Size: o.size, Disk: o.disk, Below: was.Below, Was: was.bare(),
 		}
 		if o.parent != nil && *o.parent != string(was.Parent) {
 			if err := s.rebase(r, *o.parent); err != nil {

@@ -15,7 +15,7 @@ type options struct {
 	parent   *string
 	volatile bool
 	synced   bool
-	size     *int64
+	size     int64
 	disk     int64
 }
 
@@ -34,8 +34,8 @@ func WithVolatile() Opt { return func(o *options) { o.volatile = true } }
 // last write to the snapshot; otherwise Commit calls it.
 func WithSynced() Opt { return func(o *options) { o.synced = true } }
 
-// WithSize makes Commit and Adopt record a size in bytes, which Stat and Walk return for nothing.
-func WithSize(n int64) Opt { return func(o *options) { o.size = &n } }
+// WithSize makes Commit and Adopt record a size in bytes, which Stat and Walk return for nothing. 0 is none.
+func WithSize(n int64) Opt { return func(o *options) { o.size = n } }
 
 // WithDisk makes Commit record how many bytes on disk the directory data/ID takes, with all that is in it. Snapshots that Adopt
 // makes have what the one has whose bytes they share.

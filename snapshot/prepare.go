@@ -59,7 +59,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != nil, "WithDisk": o.disk != 0}); err != nil {
+	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != 0, "WithDisk": o.disk != 0}); err != nil {
 		return nil, err
 	}
 	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: newID(), Labels: o.labels, Created: time.Now().UTC()}
