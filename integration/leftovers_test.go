@@ -97,10 +97,23 @@ func leaks(work string) []string {
 			found = append(found, "mount in "+info)
 		}
 	}
+	found = append(found, loopDevices(work)...)
 	found = append(found, emptyCgroups()...)
 	for _, pattern := range []string{"state/containers/*", "root/containers/*", "root/names/*", "root/volumes/*", "root/staging/*", "root/ingest/*", "root/snapshots/*/staging/*"} {
 		files, _ := filepath.Glob(filepath.Join(work, pattern)) // the pattern is good
 		found = append(found, files...)
+	}
+	return found
+}
+
+// loopDevices lists those that have a file below work.
+func loopDevices(work string) []string {
+	var found []string
+	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file") // the pattern is good
+	for _, file := range files {
+		if backing, err := os.ReadFile(file); err == nil && bytes.HasPrefix(backing, []byte(work+"/")) {
+			found = append(found, "loop device of "+strings.TrimSpace(string(backing)))
+		}
 	}
 	return found
 }

@@ -30,10 +30,13 @@ func (m Mount) OpenMapped(o Owners) (*os.File, error) {
 		return nil, err
 	}
 	var f *os.File
-	if m.Type == "bind" {
+	switch {
+	case m.Type == "bind" && m.Over != nil:
+		f, err = m.openMappedBindOver(attr, rest, o)
+	case m.Type == "bind":
 		f, err = m.openMappedBind(attr, rest, o)
-	} else {
-		onOwnThread(func() { f, err = m.openMappedInThread(attr, rest, o) })
+	default:
+		f, err = m.openMappedOverlay(attr, rest, o)
 	}
 	if err != nil {
 		return nil, err
@@ -70,20 +73,28 @@ func (m Mount) translate(f *os.File, o Owners, recursive bool) error {
 	return nil
 }
 
+func (m Mount) openMappedOverlay(attr uint64, options []Option, o Owners) (f *os.File, err error) {
+	over, err := m.Over.open()
+	if err != nil {
+		return nil, err
+	}
+	onOwnThread(func() { f, err = m.openMappedInThread(attr, options, o, over) })
+	if over != nil {
+		err = errors.Join(err, over.Close())
+	}
+	return f, err
+}
+
 // openMappedInThread changes the calling thread for good. An overlay cannot be mapped, but its layers can: in a mount
 // namespace of the thread's own a mapped clone of the directory that holds them lies over it, so that their names lead into
 // the clone. (Linux before 6.15 takes no layer from a detached mount.)
-func (m Mount) openMappedInThread(attr uint64, options []Option, o Owners) (*os.File, error) {
+func (m Mount) openMappedInThread(attr uint64, options []Option, o Owners, over *os.File) (*os.File, error) {
 	base := commonDir(options)
 	if base == "/" {
 		return nil, m.fail("map owners", 0, fmt.Errorf("its directories have only the root in common: %w", errdefs.ErrInvalidArgument))
 	}
-	const flags = unix.CLONE_FS | unix.CLONE_NEWNS
-	if err := unix.Unshare(flags); err != nil {
-		return nil, m.fail("unshare", flags, err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return nil, m.fail("make / private", unix.MS_REC|unix.MS_PRIVATE, err)
+	if err := m.unshare(); err != nil {
+		return nil, err
 	}
 	clone, err := Mount{Type: "bind", Source: base}.openMappedBind(0, nil, o)
 	if err != nil {
@@ -91,6 +102,9 @@ func (m Mount) openMappedInThread(attr uint64, options []Option, o Owners) (*os.
 	}
 	defer clone.Close()
 	if err := Attach(clone, base); err != nil {
+		return nil, err
+	}
+	if err := m.attachMapped(over, o); err != nil {
 		return nil, err
 	}
 	if err := become(o.UID, o.GID); err != nil {

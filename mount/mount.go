@@ -62,6 +62,8 @@ type Mount struct {
 	ReadOnly bool
 	// Method is how Dirs are passed. Without Dirs it means nothing.
 	Method Method
+	// Over, unless it is nil, is laid over a directory first, so that names of Source and Dirs lead into it.
+	Over *Over
 }
 
 // Open makes the mount without attaching it anywhere. Close of the returned descriptor drops it
@@ -75,6 +77,8 @@ func (m Mount) Open() (*os.File, error) {
 	}
 	var f *os.File
 	switch {
+	case m.Over != nil:
+		f, err = m.openOver(attr, rest)
 	case m.Type == "bind":
 		return m.openBind(attr, rest)
 	case m.Method == ByNumber && hasDirs(rest):

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lrun-dev/lrun/layer"
 	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // Difference is a snapshot beside what it was made from, open for reading.
@@ -45,7 +46,7 @@ func (s *Store) openDifference(ctx context.Context, key string) (d Difference, e
 // else a whole tree and, of those below, the nearest, which holds the rest. The caller closes it.
 func OpenDirs(own string, below []string, overlay bool) (d Difference, err error) {
 	d.Overlay = overlay
-	if d.Dir, err = os.Open(own); err != nil || len(below) == 0 {
+	if d.Dir, err = quota.Open(own); err != nil || len(below) == 0 {
 		return d, err
 	}
 	if overlay {

@@ -16,12 +16,14 @@ import (
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // PrepareOptions are what a container's snapshot can be given.
 type PrepareOptions struct {
 	Volatile bool              // it is worth nothing after a crash: see snapshot.WithVolatile
 	Labels   map[string]string // beside LabelImage
+	Limit    *quota.Limit      // of what it takes on disk; nil: none
 	Progress func(Event)       // told of layers that have to be unpacked first; may be nil
 }
 
@@ -58,7 +60,7 @@ func (s *Store) prepareLocked(ctx context.Context, key string, im image.Image, o
 	}
 	labels := map[string]string{LabelImage: im.ID.String()}
 	maps.Copy(labels, o.Labels)
-	opts := []snapshot.Opt{snapshot.WithLabels(labels)}
+	opts := []snapshot.Opt{snapshot.WithLabels(labels), snapshot.WithLimit(o.Limit)}
 	if o.Volatile {
 		opts = append(opts, snapshot.WithVolatile())
 	}

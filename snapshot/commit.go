@@ -47,8 +47,8 @@ func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, e
 		if err != nil {
 			return err
 		}
-		if was.Kind != Active {
-			return fmt.Errorf("it is %s, not active: %w", was.Kind, errdefs.ErrFailedPrecondition)
+		if was.Kind != Active || was.Limit != nil {
+			return fmt.Errorf("it is %s, not an active one without a limit: %w", was.Kind, errdefs.ErrFailedPrecondition)
 		}
 		if err := errors.Join(checkBoot(was), s.checkFree(name)); err != nil {
 			return err

@@ -11,12 +11,11 @@ import (
 type Opt func(*options)
 
 type options struct {
-	labels   map[string]string
-	parent   *string
-	volatile bool
-	synced   bool
-	size     int64
-	disk     int64
+	labels           map[string]string
+	parent           *string
+	volatile, synced bool
+	size, disk       int64
+	limit            *Limit
 }
 
 // WithLabels gives the snapshot these labels, UTF-8, and no others.
@@ -29,6 +28,10 @@ func WithParent(name string) Opt { return func(o *options) { o.parent = &name } 
 // WithVolatile makes Prepare and View sync nothing. After a crash of the machine such a snapshot
 // cannot be mounted, only removed.
 func WithVolatile() Opt { return func(o *options) { o.volatile = true } }
+
+// WithLimit makes Prepare bound what the snapshot may take; nil is no limit. Such a snapshot is never committed. A driver that
+// cannot is errdefs.ErrNotImplemented.
+func WithLimit(l *Limit) Opt { return func(o *options) { o.limit = l } }
 
 // WithSynced tells Commit that the caller has called syncfs(2) on the store's filesystem after the
 // last write to the snapshot; otherwise Commit calls it.

@@ -19,11 +19,7 @@ import (
 // committed errdefs.ErrInvalidArgument. Unless it is volatile it survives a crash of the machine
 // from the moment Prepare returns; what is written to it later does not without a sync.
 func (s *Store) Prepare(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
-	r, err := s.create(ctx, Active, key, parent, opts)
-	if err != nil {
-		return Info{}, err
-	}
-	return r.info(), nil
+	return infoOf(s.create(ctx, Active, key, parent, opts))
 }
 
 // PrepareMounts is Prepare and then Mounts, without reading again what was just written.
@@ -41,7 +37,11 @@ func (s *Store) PrepareMounts(ctx context.Context, key, parent string, opts ...O
 
 // View makes a read-only snapshot key of parent, with the rules of Prepare.
 func (s *Store) View(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
-	r, err := s.create(ctx, View, key, parent, opts)
+	return infoOf(s.create(ctx, View, key, parent, opts))
+}
+
+// infoOf is what is known of a snapshot that was just made.
+func infoOf(r *record, err error) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
@@ -62,7 +62,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != 0, "WithDisk": o.disk != 0}); err != nil {
 		return nil, err
 	}
-	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: newID(), Labels: o.labels, Created: time.Now().UTC()}
+	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: newID(), Labels: o.labels, Created: time.Now().UTC(), Limit: o.limit}
 	if o.volatile {
 		if r.Boot, err = boot.ID(); err != nil {
 			return nil, err

@@ -26,7 +26,8 @@ type record struct {
 	Size    int64             `json:"size,omitempty"`
 	Disk    int64             `json:"disk,omitempty"`
 	// Boot is the boot in which a volatile snapshot was made, and empty for the others.
-	Boot string `json:"boot,omitempty"`
+	Boot  string `json:"boot,omitempty"`
+	Limit *Limit `json:"limit,omitempty"`
 	// Was is the active snapshot that a committed one was: see Store.Commit.
 	Was *record `json:"was,omitempty"`
 	// Below holds all ids below, nearest first, with blanks between, so that mounting reads one record
@@ -41,7 +42,7 @@ var errNoRecord = fmt.Errorf("no such snapshot: %w", errdefs.ErrNotFound)
 func (r *record) info() Info {
 	i := Info{
 		Key: string(r.Key), Parent: string(r.Parent), Kind: r.Kind, ID: r.ID, Labels: r.Labels,
-		Created: r.Created, Updated: r.Updated, Size: r.Size, Disk: r.Disk, Volatile: r.Boot != "",
+		Created: r.Created, Updated: r.Updated, Size: r.Size, Disk: r.Disk, Volatile: r.Boot != "", Limit: r.Limit,
 	}
 	if i.Updated.IsZero() {
 		i.Updated = i.Created
@@ -50,7 +51,7 @@ func (r *record) info() Info {
 }
 
 func (r *record) snapshot() Snapshot {
-	return Snapshot{ID: r.ID, Kind: r.Kind, Parents: strings.Fields(r.Below), Volatile: r.Boot != ""}
+	return Snapshot{ID: r.ID, Kind: r.Kind, Parents: strings.Fields(r.Below), Volatile: r.Boot != "", Limit: r.Limit}
 }
 
 // under is what a child of r has in Below. Without r that is nothing.

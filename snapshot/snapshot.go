@@ -9,6 +9,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // Kind is what may be done with a snapshot.
@@ -22,6 +23,9 @@ const (
 	// Committed never changes again, and can be a parent.
 	Committed Kind = "committed"
 )
+
+// Limit bounds what a snapshot takes on disk: see WithLimit.
+type Limit = quota.Limit
 
 // Info is what the Store knows of a snapshot.
 type Info struct {
@@ -42,6 +46,8 @@ type Info struct {
 	Disk int64
 	// Volatile is that of WithVolatile.
 	Volatile bool
+	// Limit is that of WithLimit.
+	Limit *Limit
 }
 
 // Snapshot is what a Driver is told of a snapshot.
@@ -54,6 +60,8 @@ type Snapshot struct {
 	Volatile bool
 	// Sync says whether what Create makes has to be durable when it returns: never if Volatile.
 	Sync atomicfile.Sync
+	// Limit bounds what the snapshot may take; nil: nothing does.
+	Limit *Limit
 }
 
 // Usage is what a snapshot alone takes, without its parents.
@@ -65,7 +73,7 @@ type Usage struct {
 // Driver keeps the bytes of snapshots. It knows ids, never keys: Store owns keys, kinds and parents,
 // and never runs two calls for one id at once. All of id is below the directory data/ID of the
 // Store, which exists as long as the snapshot does; the tree of a snapshot that has bytes of its own
-// is data/ID/fs.
+// is data/ID/fs, or where quota.In finds it when the snapshot has a limit.
 type Driver interface {
 	// Create makes s, empty or on top of s.Parents. Unless s is volatile, it is durable when Create
 	// returns. After an error the Store calls Remove.

@@ -39,13 +39,14 @@ var rows = map[string]row{
 	"volume":                 {1, []string{"internal/*"}},
 
 	"overlay":               {2, []string{"internal/*", "mount"}},
-	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/key"}},
-	"snapshot/key":          {2, nil}, // file names and words of any bytes
-	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "layer/layertest"}},
+	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/key", "snapshot/quota"}},
+	"snapshot/key":          {2, nil},                             // file names and words of any bytes
+	"snapshot/quota":        {2, []string{"internal/*", "mount"}}, // bounds one snapshot, whatever the driver
+	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "snapshot/quota", "layer/layertest"}},
 	"image":                 {2, []string{"internal/*", "image/blob", "layer/identity"}},
 
-	"snapshot/overlayfs":           {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
-	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot"}},
+	"snapshot/overlayfs":           {3, []string{"internal/*", "mount", "overlay", "snapshot", "snapshot/quota"}},
+	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot", "snapshot/quota"}},
 	"snapshot/btrfs":               {3, []string{"internal/*", "mount", "snapshot"}},
 	"image/archive":                {3, []string{"internal/*", "image", "image/archive/tree", "image/blob", "image/change", "layer"}},
 	"image/archive/save":           {3, []string{"internal/*", "image", "image/blob"}},
@@ -59,15 +60,13 @@ var rows = map[string]row{
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount", "runtime/spec"}}, // what launch attaches
 	"runtime/idpool":               {3, []string{"internal/*"}},                          // ranges of ids, which know no container
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/process", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
 	"runtime/hold":                 {3, []string{"internal/*", "runtime/cgroup"}}, // a container kept still
 	"runtime/launch/console":       {3, nil},                                      // the terminal of an external runtime
 	"runtime/launch/failure":       {3, []string{"runtime/stage"}},                // words for what the stage reports
-	"runtime/launch/process":       {3, nil},
-	"runtime/launch/program":       {3, nil}, // the executable of an external runtime
+	"runtime/launch/program":       {3, nil},                                      // the executable of an external runtime
 	"runtime/launch/self":          {3, nil},
 	"runtime/launch/userns":        {3, []string{"internal/*", "runtime/spec"}},
-	"runtime/mountpoint":           {3, []string{"mount", "overlay", "runtime/spec"}},
 	"runtime/name":                 {3, nil}, // what a container may be called
 	"runtime/namespace":            {3, nil}, // what the thread does that makes the first process
 	"runtime/reaper":               {3, nil},
@@ -81,8 +80,8 @@ var rows = map[string]row{
 
 	"snapshot/conformance": {4, nil}, // containerd's suite, a module of its own: tests alone
 
-	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "snapshot"}},
-	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "snapshot"}},
+	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "snapshot", "snapshot/quota"}},
+	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "snapshot", "snapshot/quota"}},
 
 	"rootfs/check": {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "rootfs/chain", "snapshot"}}, // is what is there what was stored
 
@@ -103,7 +102,7 @@ var confined = map[string][]string{
 	"google.golang.org/grpc":            {"cmd/lrun-snapshotter", "snapshot/service"},
 	"github.com/containerd/containerd":  {"cmd/lrun-snapshotter", "snapshot/service"}, // snapshot/conformance has tests alone
 	"github.com/distribution/reference": {},                                           // 0.6 ms at every start
-	"os/exec":                           {"runtime", "runtime/*", "cmd/*", "integration", "scripts/*"},
+	"os/exec":                           {"runtime", "runtime/*", "snapshot/quota", "cmd/*", "integration", "scripts/*"},
 	"log":                               {"cmd/*", "runtime/monitor"}, // libraries never log
 	"net/http":                          {"cmd/*", "image/registry"},  // init at every start
 	"text/template":                     {"cmd/*"},

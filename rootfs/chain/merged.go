@@ -7,6 +7,7 @@ import (
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // Dirs returns the directories of the snapshot key and of its parents, nearest first.
@@ -25,14 +26,19 @@ func (m *Maker) Dirs(ctx context.Context, key string) ([]string, error) {
 }
 
 // OpenMerged mounts the merge of dirs, nearest first, read-only and attached nowhere, in the best of
-// the ways that this kernel has. The caller closes it.
+// the ways that this kernel has. The first may be the tree of a snapshot with a limit. The caller closes it.
 func OpenMerged(dirs []string) (*os.File, error) {
+	over, err := quota.OverTree(dirs[0])
+	if err != nil {
+		return nil, err
+	}
 	var errs []error
 	for method := mount.ByDescriptor; method <= mount.ByNumber; method++ {
 		m, err := overlay.Mount(dirs, "", "", overlay.Options{Method: method})
 		if err != nil {
 			return nil, err
 		}
+		m.Over = over
 		f, err := m.Open()
 		if err == nil {
 			return f, nil

@@ -10,10 +10,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
-	"github.com/lrun-dev/lrun/runtime/launch/process"
 	"github.com/lrun-dev/lrun/runtime/launch/self"
 	"github.com/lrun-dev/lrun/runtime/launch/userns"
 	"github.com/lrun-dev/lrun/runtime/namespace"
@@ -38,7 +36,6 @@ type Child struct {
 func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgroup.Group) *Child {
 	c := &Child{spawned: make(chan error, 1), taken: make(chan struct{})}
 	go func() {
-		stack.Ensure()
 		// A container may ask to die with the thread that made it, so this one stays until it has ended.
 		runtime.LockOSThread()
 		process, socket, exe, err := spawn(namespaces, ids, group)
@@ -50,7 +47,7 @@ func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgr
 			_ = exe.Close() // it holds a mount, and the kernel takes half a millisecond to let go of one
 		}
 		if err == nil {
-			process.Reap()
+			process.reap()
 		}
 	}()
 	// The child first: what else there is to do must not delay it.
@@ -140,5 +137,5 @@ func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, e
 	if err != nil {
 		return nil, fmt.Errorf("start the container's first process: %w", userns.Explain(attr, err))
 	}
-	return process.New(pid, pidfd), nil
+	return newProcess(pid, pidfd), nil
 }

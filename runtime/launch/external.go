@@ -17,7 +17,6 @@ import (
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/launch/console"
-	"github.com/lrun-dev/lrun/runtime/launch/process"
 	"github.com/lrun-dev/lrun/runtime/launch/program"
 )
 
@@ -45,9 +44,9 @@ func StartExternal(ctx context.Context, r Request, runtime, id, state string) (p
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open process %d: %w", pid, err), streams.closeHostEnds())
 	}
-	first := process.New(pid, pidfd)
-	go first.Reap()
-	return streams.process(first), nil
+	process := newProcess(pid, pidfd)
+	go process.reap()
+	return streams.process(process), nil
 }
 
 type bundle struct {

@@ -20,6 +20,7 @@ type Limits struct {
 	CpusetMems string `json:"cpusetMems,omitempty"`
 
 	Pids int64 `json:"pids,omitempty"`
+	Disk int64 `json:"disk,omitempty"` // bytes of the container's own files; the snapshot says how
 
 	BlkioWeight  uint16       `json:"blkioWeight,omitempty"` // 10 to 1000
 	DeviceWeight []DeviceRate `json:"blkioWeightDevice,omitempty"`

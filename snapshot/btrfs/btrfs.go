@@ -33,6 +33,9 @@ func New(dataDir string) *Driver { return &Driver{dir: dataDir} }
 // Create makes an empty subvolume, or a snapshot of the nearest parent's, which holds what the others
 // have.
 func (d *Driver) Create(_ context.Context, s snapshot.Snapshot) error {
+	if s.Limit != nil {
+		return fmt.Errorf("the btrfs driver limits no disk, for its quotas slow down the whole file system: use --driver overlayfs: %w", errdefs.ErrNotImplemented)
+	}
 	if err := os.Mkdir(filepath.Join(d.dir, s.ID), 0o700); err != nil {
 		return err
 	}

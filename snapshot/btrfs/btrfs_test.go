@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/snapshot"
 	"github.com/lrun-dev/lrun/snapshot/btrfs"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 	"github.com/lrun-dev/lrun/snapshot/snapshottest"
 )
 
@@ -202,6 +203,14 @@ func TestDriverTwice(t *testing.T) {
 		if err := d.Remove(t.Context(), id); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func TestLimitIsRefused(t *testing.T) {
+	s := open(t, t.TempDir())
+	limit := &quota.Limit{Size: quota.MinSize, Way: quota.Image}
+	if _, err := s.Prepare(t.Context(), "k", "", snapshot.WithLimit(limit)); !errors.Is(err, errdefs.ErrNotImplemented) {
+		t.Error(err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // Driver keeps each snapshot in DIR/ID: fs is its upperdir, and later a lowerdir; work its workdir.
@@ -34,7 +35,7 @@ func New(dataDir string, method mount.Method) *Driver { return &Driver{dir: data
 // Create makes the empty upperdir of s, whose root looks like that of the nearest parent, and its
 // workdir. It costs the same whatever the parents hold. More parents than an overlay can have are
 // refused here already, as an errdefs.ErrInvalidArgument.
-func (d *Driver) Create(_ context.Context, s snapshot.Snapshot) error {
+func (d *Driver) Create(ctx context.Context, s snapshot.Snapshot) error {
 	if _, err := d.Mounts(s); err != nil {
 		return err
 	}
@@ -42,8 +43,11 @@ func (d *Driver) Create(_ context.Context, s snapshot.Snapshot) error {
 	if err := os.Mkdir(base, 0o700); err != nil {
 		return err
 	}
+	if s.Limit != nil {
+		return s.Limit.Make(ctx, base, s.Sync, s.Volatile, func(home string) error { return d.fill(home, s) })
+	}
 	if s.Kind == snapshot.Active || len(s.Parents) == 0 {
-		if err := d.fill(s); err != nil {
+		if err := d.fill(base, s); err != nil {
 			return err
 		}
 	}
@@ -60,12 +64,12 @@ func (d *Driver) sync(s snapshot.Snapshot) error {
 	return errors.Join(append(errs, s.Sync.Dir(filepath.Join(d.dir, s.ID)), s.Sync.Dir(d.dir))...)
 }
 
-// fill makes the directories of a snapshot that has some.
-func (d *Driver) fill(s snapshot.Snapshot) error {
-	if err := os.Mkdir(d.work(s.ID), 0o700); err != nil {
+// fill makes the directories of a snapshot that has some, in home.
+func (d *Driver) fill(home string, s snapshot.Snapshot) error {
+	if err := os.Mkdir(filepath.Join(home, "work"), 0o700); err != nil {
 		return err
 	}
-	root := d.fs(s.ID)
+	root := filepath.Join(home, "fs")
 	if err := os.Mkdir(root, 0o755); err != nil {
 		return err
 	}
@@ -88,10 +92,12 @@ func (d *Driver) Mounts(s snapshot.Snapshot) ([]mount.Mount, error) {
 	for _, id := range s.Parents {
 		lowers = append(lowers, d.fs(id))
 	}
-	m, err := overlay.Mount(lowers, upper, work, overlay.Options{Volatile: s.Volatile, Method: d.method})
+	// What is in an image is synced when that is unmounted.
+	m, err := overlay.Mount(lowers, upper, work, overlay.Options{Volatile: s.Volatile && !s.Limit.Inside(), Method: d.method})
 	if err != nil {
 		return nil, err
 	}
+	m.Over = s.Limit.Over(filepath.Join(d.dir, s.ID))
 	return []mount.Mount{m}, nil
 }
 
@@ -108,7 +114,7 @@ func (d *Driver) Rebase(_ context.Context, s snapshot.Snapshot) error {
 
 // Renew lets a volatile snapshot be mounted once more.
 func (d *Driver) Renew(_ context.Context, s snapshot.Snapshot) error {
-	if !s.Volatile {
+	if !s.Volatile || s.Limit.Inside() {
 		return nil
 	}
 	return overlay.Renew(d.work(s.ID))
@@ -119,13 +125,13 @@ func (d *Driver) Usage(ctx context.Context, s snapshot.Snapshot) (snapshot.Usage
 	if s.Kind == snapshot.View && len(s.Parents) > 0 {
 		return snapshot.Usage{}, nil
 	}
-	size, inodes, err := tree.Usage(ctx, d.fs(s.ID))
+	size, inodes, err := quota.Usage(ctx, d.fs(s.ID), s.Limit)
 	return snapshot.Usage{Size: size, Inodes: inodes}, err
 }
 
 // Remove deletes id.
 func (d *Driver) Remove(ctx context.Context, id string) error {
-	return snapshot.Discard(ctx, d.dir, id)
+	return errors.Join(quota.Release(filepath.Join(d.dir, id)), snapshot.Discard(ctx, d.dir, id))
 }
 
 func (d *Driver) fs(id string) string   { return filepath.Join(d.dir, id, "fs") }

@@ -50,6 +50,12 @@ func TestSuite(t *testing.T) {
 	}
 }
 
+func TestLimit(t *testing.T) {
+	for _, method := range []mount.Method{methods(t)[0], mount.ByNumber} { // the way of names and that of numbers
+		t.Run(method.String(), func(t *testing.T) { snapshottest.Limit(t, opener(method)) })
+	}
+}
+
 // chain commits n layers, each with a file of its own, and returns the name of the topmost.
 func chain(t testing.TB, s *snapshot.Store, n int) string {
 	t.Helper()

@@ -4,12 +4,15 @@ package vfs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // Driver keeps each snapshot as a whole tree in DIR/ID/fs. A view with a parent has none: it is the
@@ -27,21 +30,39 @@ func (d *Driver) Create(ctx context.Context, s snapshot.Snapshot) error {
 	if err := os.Mkdir(filepath.Join(d.dir, s.ID), 0o700); err != nil {
 		return err
 	}
-	root := d.fs(s.ID)
+	if s.Limit != nil {
+		err := s.Limit.Make(ctx, filepath.Join(d.dir, s.ID), s.Sync, s.Volatile, func(home string) error { return d.fill(ctx, home, s) })
+		return d.tooLarge(ctx, s, err)
+	}
+	if err := d.fill(ctx, filepath.Join(d.dir, s.ID), s); err != nil {
+		return err
+	}
+	return s.Sync.Filesystem(d.dir) // one call instead of one for each file
+}
+
+// fill makes the tree of s in home.
+func (d *Driver) fill(ctx context.Context, home string, s snapshot.Snapshot) error {
+	root := filepath.Join(home, "fs")
 	switch {
 	case len(s.Parents) == 0:
 		if err := os.Mkdir(root, 0o755); err != nil {
 			return err
 		}
-		if err := os.Chmod(root, 0o755); err != nil { // whatever the umask
-			return err
-		}
+		return os.Chmod(root, 0o755) // whatever the umask
 	case s.Kind == snapshot.Active:
-		if err := tree.Copy(ctx, root, d.fs(s.Parents[0])); err != nil {
-			return err
-		}
+		return tree.Copy(ctx, root, d.fs(s.Parents[0]))
 	}
-	return s.Sync.Filesystem(d.dir) // one call instead of one for each file
+	return nil
+}
+
+// tooLarge explains an err of a copy that has reached the limit of s.
+func (d *Driver) tooLarge(ctx context.Context, s snapshot.Snapshot, err error) error {
+	if !quota.Reached(err) || len(s.Parents) == 0 {
+		return err
+	}
+	size, _, countErr := tree.Usage(ctx, d.fs(s.Parents[0]))
+	return errors.Join(fmt.Errorf("the vfs driver copies the image, which takes %d bytes, and the limit of the copy and all that is written is %d bytes: "+
+		"give more, or use the overlayfs driver: %w", size, s.Limit.Size, err), countErr)
 }
 
 // Mounts says how to mount s: a bind.
@@ -49,6 +70,8 @@ func (d *Driver) Mounts(s snapshot.Snapshot) ([]mount.Mount, error) {
 	m := mount.Mount{Type: "bind", Source: d.fs(s.ID), ReadOnly: s.Kind != snapshot.Active}
 	if d.borrows(s) {
 		m.Source = d.fs(s.Parents[0])
+	} else {
+		m.Over = s.Limit.Over(filepath.Join(d.dir, s.ID))
 	}
 	return []mount.Mount{m}, nil
 }
@@ -61,13 +84,13 @@ func (d *Driver) Usage(ctx context.Context, s snapshot.Snapshot) (snapshot.Usage
 	if d.borrows(s) {
 		return snapshot.Usage{}, nil
 	}
-	size, inodes, err := tree.Usage(ctx, d.fs(s.ID))
+	size, inodes, err := quota.Usage(ctx, d.fs(s.ID), s.Limit)
 	return snapshot.Usage{Size: size, Inodes: inodes}, err
 }
 
 // Remove deletes id.
 func (d *Driver) Remove(ctx context.Context, id string) error {
-	return snapshot.Discard(ctx, d.dir, id)
+	return errors.Join(quota.Release(filepath.Join(d.dir, id)), snapshot.Discard(ctx, d.dir, id))
 }
 
 // borrows reports whether s shows the tree of its parent.

@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 	"github.com/lrun-dev/lrun/snapshot/snapshottest"
 	"github.com/lrun-dev/lrun/snapshot/vfs"
 )
@@ -23,6 +26,40 @@ func open(t testing.TB, dir string) *snapshot.Store {
 }
 
 func TestSuite(t *testing.T) { snapshottest.Suite(t, open) }
+
+func TestLimit(t *testing.T) { snapshottest.Limit(t, open) }
+
+// What does not fit is refused with what would.
+func TestLimitBelowTheCopy(t *testing.T) {
+	testutil.RequireRoot(t)
+	dir := t.TempDir()
+	s := open(t, dir)
+	if _, err := s.Prepare(t.Context(), "filling", ""); err != nil {
+		t.Fatal(err)
+	}
+	path, err := s.Path(t.Context(), "filling")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, "big"), make([]byte, quota.MinSize), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), "large", "filling"); err != nil {
+		t.Fatal(err)
+	}
+	limit := &quota.Limit{Size: quota.MinSize, Way: quota.Image}
+	_, err = s.Prepare(t.Context(), "k", "large", snapshot.WithLimit(limit))
+	if !quota.Reached(err) || !strings.Contains(err.Error(), "which takes 16781312 bytes") || !strings.Contains(err.Error(), "is 16777216 bytes") {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(filepath.Join(dir, "data")); err != nil || len(entries) != 1 {
+		t.Errorf("left %v, %v", entries, err)
+	}
+	limit.Size *= 2
+	if _, err := s.Prepare(t.Context(), "k", "large", snapshot.WithLimit(limit)); err != nil {
+		t.Error(err)
+	}
+}
 
 // It needs no privilege: a copy is a copy.
 func TestCopies(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -17,11 +18,11 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/builtin"
-	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 func createCommand(e *env.Env) *cli.Command {
@@ -150,9 +151,13 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 		return err
 	}
 	c.Driver = driver.Name
+	limit, err := limitOf(e, c)
+	if err != nil {
+		return err
+	}
 	done := func() error { return nil }
 	prepare := func() (err error) {
-		if _, err = roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove}); err != nil {
+		if _, err = roots.Prepare(ctx, c.ID, im, rootfs.PrepareOptions{Volatile: c.Remove, Limit: limit}); err != nil {
 			return err
 		}
 		if c.RootDir != "" {
@@ -179,6 +184,18 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 	return errors.Join(err, done())
 }
 
+// limitOf chooses how the size of the container's disk is limited; nil: it is not.
+func limitOf(e *env.Env, c *runtime.Container) (*quota.Limit, error) {
+	size := c.Settings.Limits.Disk
+	switch {
+	case size == 0:
+		return nil, nil
+	case !c.Settings.UserNS.Own(): // root inside is root of the host's files
+		return quota.InFile(size)
+	}
+	return quota.Choose(filepath.Join(e.Root(), "snapshots"), size, c.Driver == "overlayfs")
+}
+
 // discard takes back what newContainer and fill have made, as far as they came, and gives the claim up. What failed may
 // have kept fill from taking back its own, so it looks everywhere. After an err, of taking back more, the sweep goes on.
 func discard(ctx context.Context, e *env.Env, o *settings.Options, claim *runtime.Claim, err error) error {
@@ -202,10 +219,7 @@ func discardClaim(o *settings.Options, claim *runtime.Claim, err error) error {
 // both does two things at the same time.
 func both(one, other func() error) error {
 	done := make(chan error, 1)
-	go func() {
-		stack.Ensure()
-		done <- other()
-	}()
+	go func() { done <- other() }()
 	return errors.Join(one(), <-done)
 }
 

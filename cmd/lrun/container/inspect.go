@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 type inspectOptions struct{ format string }
@@ -67,6 +68,7 @@ type Inspection struct {
 	HostsPath       string
 	ResolvConfPath  string
 	GraphDriver     graphDriver
+	DiskLimit       *diskLimit `json:",omitempty"`
 	HostConfig      hostConfig
 	Mounts          []hostconfig.MountPoint
 	Config          inspectedConfig
@@ -88,6 +90,12 @@ type inspectedState struct {
 type graphDriver struct {
 	Name string
 	Data map[string]string
+}
+
+// diskLimit says how --disk is kept.
+type diskLimit struct {
+	Size int64
+	Way  quota.Way
 }
 
 type hostConfig struct {
@@ -151,7 +159,9 @@ func Inspect(ctx context.Context, e *env.Env, name string) (Inspection, error) {
 		NetworkSettings: networkSettings{map[string]struct{}{c.Network: {}}},
 	}
 	v.Mounts = hostconfig.MountPoints(c.Settings.Mounts)
-	v.GraphDriver, err = graphOf(ctx, e, c)
+	if v.GraphDriver, err = graphOf(ctx, e, c); err == nil && c.Settings.Limits.Disk > 0 {
+		v.DiskLimit, err = diskLimitOf(ctx, e, c)
+	}
 	return v, err
 }
 
@@ -193,6 +203,22 @@ func graphOf(ctx context.Context, e *env.Env, c runtime.Container) (graphDriver,
 		describeMount(g.Data, m)
 	}
 	return g, nil
+}
+
+// diskLimitOf says how the disk of a container is limited; nil when its root is gone.
+func diskLimitOf(ctx context.Context, e *env.Env, c runtime.Container) (*diskLimit, error) {
+	roots, err := e.RootfsOf(c.Driver)
+	if err != nil {
+		return nil, err
+	}
+	info, err := roots.Snapshots.Stat(ctx, c.ID)
+	if errors.Is(err, errdefs.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil || info.Limit == nil {
+		return nil, err
+	}
+	return &diskLimit{Size: info.Limit.Size, Way: info.Limit.Way}, nil
 }
 
 func describeMount(data map[string]string, m mount.Mount) {

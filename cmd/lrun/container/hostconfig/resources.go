@@ -2,6 +2,8 @@
 package hostconfig
 
 import (
+	"strconv"
+
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -19,6 +21,7 @@ type Resources struct {
 	CpusetCpus        string
 	CpusetMems        string
 	PidsLimit         int64
+	StorageOpt        map[string]string
 
 	BlkioWeight          uint16
 	BlkioWeightDevice    []DeviceWeight
@@ -50,6 +53,9 @@ func ResourcesOf(s spec.Settings) Resources {
 		BlkioDeviceReadBps: rates(l.ReadBps), BlkioDeviceWriteBps: rates(l.WriteBps),
 		BlkioDeviceReadIOps: rates(l.ReadIOps), BlkioDeviceWriteIOps: rates(l.WriteIOps),
 	}
+	if l.Disk > 0 {
+		r.StorageOpt = map[string]string{"size": size(l.Disk)}
+	}
 	if l.Swap == 0 {
 		r.MemorySwap = 2 * l.Memory
 	}
@@ -57,6 +63,18 @@ func ResourcesOf(s spec.Settings) Resources {
 		r.BlkioWeightDevice = append(r.BlkioWeightDevice, DeviceWeight{d.Path, d.Rate})
 	}
 	return r
+}
+
+// size writes bytes as people give them: in the largest unit of which they are a whole number.
+func size(bytes int64) string {
+	unit := ""
+	for _, larger := range []string{"k", "m", "g", "t", "p"} {
+		if bytes%1024 != 0 {
+			break
+		}
+		bytes, unit = bytes/1024, larger
+	}
+	return strconv.FormatInt(bytes, 10) + unit
 }
 
 func rates(list []spec.DeviceRate) []DeviceRate {

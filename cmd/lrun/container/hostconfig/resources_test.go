@@ -24,6 +24,10 @@ func TestResourcesHaveDockersNames(t *testing.T) {
 			spec.Limits{NanoCPUs: 1, CPUPeriod: 2, CPUQuota: 3, CPUShares: 4, CpusetCPUs: "5", CpusetMems: "6", Pids: 7},
 			[]string{`"NanoCpus":1`, `"CpuPeriod":2`, `"CpuQuota":3`, `"CpuShares":4`, `"CpusetCpus":"5"`, `"CpusetMems":"6"`, `"PidsLimit":7`},
 		},
+		"no disk":   {spec.Limits{}, []string{`"StorageOpt":null`}},
+		"bytes":     {spec.Limits{Disk: 16<<20 + 1}, []string{`"StorageOpt":{"size":"16777217"}`}},
+		"megabytes": {spec.Limits{Disk: 1536 << 20}, []string{`"StorageOpt":{"size":"1536m"}`}},
+		"gigabytes": {spec.Limits{Disk: 2 << 30}, []string{`"StorageOpt":{"size":"2g"}`}},
 		"devices": {
 			spec.Limits{BlkioWeight: 1, DeviceWeight: rate, ReadBps: rate, WriteBps: rate, ReadIOps: rate, WriteIOps: rate},
 			[]string{

@@ -15,6 +15,7 @@ import (
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // Parse reads DIR or DIR:rw and returns the directory that it means, without links in its name. A directory that holds
@@ -61,12 +62,14 @@ func Prepare(ctx context.Context, c *runtime.Container, upper string) error {
 	case c.RootWrite:
 		return nil
 	case c.Driver == "overlayfs":
-		return tree.CopyRoot(upper, c.RootDir)
+		return quota.In(upper, func(upper string) error { return tree.CopyRoot(upper, c.RootDir) })
 	}
-	if err := os.Remove(upper); err != nil {
-		return err
-	}
-	return tree.Copy(ctx, upper, c.RootDir)
+	return quota.In(upper, func(upper string) error {
+		if err := os.Remove(upper); err != nil {
+			return err
+		}
+		return tree.Copy(ctx, upper, c.RootDir)
+	})
 }
 
 // Mount says how to mount the container's root.
@@ -74,11 +77,14 @@ func Mount(c runtime.Container, upper string, method mount.Method) (mount.Mount,
 	if c.RootWrite {
 		return mount.Mount{Type: "bind", Source: c.RootDir, Options: []mount.Option{{Key: "rbind"}}}, nil
 	}
-	if c.Driver != "overlayfs" {
-		return mount.Mount{Type: "bind", Source: upper}, nil
+	over, err := quota.OverTree(upper)
+	if err != nil || c.Driver != "overlayfs" {
+		return mount.Mount{Type: "bind", Source: upper, Over: over}, err
 	}
 	work := filepath.Join(filepath.Dir(upper), "work")
-	return overlay.Mount([]string{c.RootDir}, upper, work, overlay.Options{Volatile: c.Remove, Method: method})
+	m, err := overlay.Mount([]string{c.RootDir}, upper, work, overlay.Options{Volatile: c.Remove && over == nil, Method: method})
+	m.Over = over
+	return m, err
 }
 
 // Open opens the container's root for reading, while it runs or not. The caller closes it.

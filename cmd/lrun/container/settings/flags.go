@@ -36,6 +36,7 @@ type Options struct {
 	env, envFiles, capAdd, capDrop, labels, labelFiles cli.StringSlice
 
 	resources  resourceFlags
+	disk       diskFlags
 	tuning     tuningFlags
 	devices    deviceFlags
 	namespaces namespaceOptions
@@ -44,7 +45,7 @@ type Options struct {
 
 // Flags are the command line's, which set o when they are read.
 func (o *Options) Flags() []cli.Flag {
-	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.tuning.flags(), o.devices.flags(), o.names.flags(),
+	return slices.Concat(o.contentFlags(), o.confinementFlags(), o.resources.flags(), o.disk.flags(), o.tuning.flags(), o.devices.flags(), o.names.flags(),
 		o.namespaces.flags(), o.security.flags(), o.mounts.Flags(), o.usernsFlags())
 }
 

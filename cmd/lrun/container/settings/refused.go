@@ -26,7 +26,6 @@ func Refused() map[string]string {
 		"health-cmd":    health, "health-interval": health, "health-retries": health, "health-start-interval": health,
 		"health-start-period": health, "health-timeout": health, "no-healthcheck": health,
 		"volume-driver": "volumes are directories of this machine; mount what is elsewhere on the host, and use -v DIR:DST",
-		"storage-opt":   "the size of a container is not limited yet",
 		"pull":          noPull, "disable-content-trust": noPull, "quiet": noPull, "q": noPull,
 		"use-api-socket": oneHost,
 	}

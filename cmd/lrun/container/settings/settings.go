@@ -64,7 +64,9 @@ func New(o *Options, args []string) (lruntime.Container, error) {
 	if c.Settings.Mounts, err = o.mounts.Parse(o.MountsOf); err != nil {
 		return c, err
 	}
-	c.Settings.Limits, err = o.resources.limits()
+	if c.Settings.Limits, err = o.resources.limits(); err == nil {
+		c.Settings.Limits.Disk, err = o.disk.size(o.Rootfs)
+	}
 	return c, err
 }
 

@@ -17,8 +17,6 @@ func namesOf(f cli.Flag) []string {
 		return append([]string{f.Name}, f.Aliases...)
 	case *cli.StringSliceFlag:
 		return append([]string{f.Name}, f.Aliases...)
-	case *cli.IntFlag:
-		return append([]string{f.Name}, f.Aliases...)
 	case *cli.Int64Flag:
 		return append([]string{f.Name}, f.Aliases...)
 	default:
@@ -44,15 +42,13 @@ func needed(flags []cli.Flag, given []string) []cli.Flag {
 func silent(f cli.Flag) bool {
 	switch f := f.(type) {
 	case *cli.BoolFlag:
-		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
+		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
 	case *cli.StringFlag:
-		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
+		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
 	case *cli.StringSliceFlag:
 		return optional(f.Required, f.EnvVars) && f.Value == nil
-	case *cli.IntFlag:
-		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
 	case *cli.Int64Flag:
-		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
+		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
 	default:
 		return false
 	}
@@ -61,12 +57,8 @@ func silent(f cli.Flag) bool {
 // optional says that a flag need not be given, and that nothing but the command line gives it.
 func optional(required bool, variables []string) bool { return !required && len(variables) == 0 }
 
-// holds reports whether a flag's variable has the flag's default already. Without a variable, what a command reads of a
-// flag that is not there is zero.
-func holds[T comparable](variable *T, value T) bool {
-	var zero T
-	if variable == nil {
-		return value == zero
-	}
-	return *variable == value
+// zero reports whether p points to nothing, or to the value that it has anyway.
+func zero[T comparable](p *T) bool {
+	var none T
+	return p == nil || *p == none
 }

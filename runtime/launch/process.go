@@ -1,5 +1,4 @@
-// Package process is a started process: what becomes of it, and signals to it.
-package process
+package launch
 
 import (
 	"errors"
@@ -25,8 +24,7 @@ type Process struct {
 	err   error
 }
 
-// New returns the child pid of this process, with its pidfd, or -1. Nobody waits for it before Reap does.
-func New(pid, pidfd int) *Process {
+func newProcess(pid, pidfd int) *Process {
 	p := &Process{Pid: pid, ended: make(chan struct{})}
 	if pidfd >= 0 {
 		p.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
@@ -34,8 +32,8 @@ func New(pid, pidfd int) *Process {
 	return p
 }
 
-// Reap waits for the process, which must be this one's child, and lets Wait return.
-func (p *Process) Reap() {
+// reap waits for the process, which must be this one's child.
+func (p *Process) reap() {
 	defer close(p.ended)
 	for {
 		var status unix.WaitStatus
