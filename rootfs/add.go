@@ -13,6 +13,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/rootfs/heal"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -20,7 +21,8 @@ import (
 // and then makes them appear with their names, blobs and layers, all at once. It returns their
 // records as stored: one for each name, and one without a name for a candidate that has none.
 //
-// It unpacks only the layers that this driver has not; several processes that add the same layer at
+// It unpacks only the layers that this driver has not, or has damaged in the chain of another image, as far as package heal
+// sees it; layers of candidates that are damaged themselves are for heal.Layers. Several processes that add the same layer at
 // once unpack it once. Every layer is verified against its DiffID; a layer that differs is
 // errdefs.ErrDataLoss. After an error, or when ctx is done, nothing of the images is in the store;
 // after a kill nothing will be once Sweep has run. The caller closes in. progress, which may be nil,
@@ -28,7 +30,7 @@ import (
 func (s *Store) Add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, progress func(Event)) ([]image.Record, error) {
 	var records []image.Record
 	t := chain.Task{
-		Progress: progress, Sync: in.Sync, Retract: s.retract,
+		Progress: progress, Sync: in.Sync, Sound: heal.New(s.root, s.Snapshots).Sound, Retract: s.retract,
 		Finish: func(ctx context.Context) (err error) {
 			records, err = s.publishImages(ctx, in, candidates)
 			return err

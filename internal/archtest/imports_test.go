@@ -80,10 +80,11 @@ var rows = map[string]row{
 
 	"snapshot/conformance": {4, nil}, // containerd's suite, a module of its own: tests alone
 
-	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "snapshot", "snapshot/quota"}},
+	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/heal", "snapshot", "snapshot/quota"}},
 	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "snapshot", "snapshot/quota"}},
 
 	"rootfs/check": {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "rootfs/chain", "snapshot"}}, // is what is there what was stored
+	"rootfs/heal":  {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                     // made new out of what is loaded
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

@@ -57,6 +57,9 @@ type Task struct {
 	Progress func(Event)
 	// Sync, unless it is nil, makes durable what the caller has written on the root's file system.
 	Sync func() error
+	// Sound, unless it is nil, tells whether the bytes of a committed snapshot of another chain may be shared: they are
+	// what they were. It may be asked several times for one.
+	Sound func(ctx context.Context, name string) (bool, error)
 	// Finish is called with the root locked and all chains there. When it fails, nothing that it did
 	// may remain.
 	Finish func(ctx context.Context) error

@@ -55,14 +55,14 @@ func (u *session) run(ctx context.Context) error {
 
 // make unpacks what the images miss, and syncs it. No lock of the root is held.
 func (u *session) make(ctx context.Context) (err error) {
-	if u.plan, err = u.newPlan(ctx, u.task.Sources, &reporter{}); err != nil {
+	if u.plan, err = u.newPlan(ctx, u.task, &reporter{}); err != nil {
 		return err
 	}
 	if err := u.lockLayers(ctx, u.plan.diffIDs()); err != nil {
 		return err
 	}
 	// Once more: whoever had the locks has probably made the layers.
-	if u.plan, err = u.newPlan(ctx, u.task.Sources, u.report); err != nil {
+	if u.plan, err = u.newPlan(ctx, u.task, u.report); err != nil {
 		return err
 	}
 	for _, d := range u.plan.diffIDs() {

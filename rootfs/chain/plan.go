@@ -60,10 +60,10 @@ type plan struct {
 }
 
 // newPlan compares the chains of images with what the store has now.
-func (m *Maker) newPlan(ctx context.Context, sources []Source, r *reporter) (*plan, error) {
+func (m *Maker) newPlan(ctx context.Context, t *Task, r *reporter) (*plan, error) {
 	p := &plan{index: map[string]*step{}}
-	for i := range sources {
-		src := &sources[i]
+	for i := range t.Sources {
+		src := &t.Sources[i]
 		if err := m.planImage(ctx, p, src, r); err != nil {
 			return nil, fmt.Errorf("image %s: %w", src.Image.ID, err)
 		}
@@ -71,7 +71,7 @@ func (m *Maker) newPlan(ctx context.Context, sources []Source, r *reporter) (*pl
 	if len(p.steps) == 0 {
 		return p, nil
 	}
-	return p, m.findDonors(ctx, p)
+	return p, m.findDonors(ctx, t, p)
 }
 
 // planImage adds what one image misses.
@@ -110,8 +110,8 @@ func (m *Maker) planImage(ctx context.Context, p *plan, src *Source, r *reporter
 	return nil
 }
 
-// findDonors looks for committed snapshots of the same layers in other chains.
-func (m *Maker) findDonors(ctx context.Context, p *plan) error {
+// findDonors looks for committed snapshots of the same layers in other chains, which are sound.
+func (m *Maker) findDonors(ctx context.Context, t *Task, p *plan) error {
 	if !m.unordered {
 		return nil
 	}
@@ -126,7 +126,17 @@ func (m *Maker) findDonors(ctx context.Context, p *plan) error {
 		return err
 	}
 	for _, st := range p.steps {
-		st.donor = donors[st.diffID.String()]
+		donor := donors[st.diffID.String()]
+		if donor != "" && t.Sound != nil {
+			sound, err := t.Sound(ctx, donor)
+			if err != nil {
+				return err
+			}
+			if !sound {
+				donor = ""
+			}
+		}
+		st.donor = donor
 	}
 	return nil
 }

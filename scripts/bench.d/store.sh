@@ -107,7 +107,7 @@ section_vfs() {
 other_fs() {
 	local dir=$FS/$1 file=$BENCH_DIR/$1.img
 	truncate -s 8G "$file"
-	"mkfs.$1" -q -f "$file"
+	"mkfs.$1" -q -f "$file" >&2
 	mkdir -p "$dir"
 	mount -o loop "$file" "$dir"
 	echo "$dir"

@@ -11,10 +11,12 @@ import (
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/hold"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/archive"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/rootfs/heal"
 )
 
 type loadOptions struct {
@@ -110,11 +112,27 @@ func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([
 	if !quiet {
 		report = (&progress{env: e, shown: map[layerState]bool{}}).report
 	}
+	if err := healLayers(ctx, e, store, in, candidates, quiet); err != nil {
+		return nil, err
+	}
 	records, err = store.Add(ctx, in, candidates, report)
 	if err == nil {
 		sweep(ctx, e)
 	}
 	return records, err
+}
+
+// healLayers makes stored layers new that are damaged, and says so unless quiet.
+func healLayers(ctx context.Context, e *env.Env, store *rootfs.Store, in *blob.Ingest, candidates []image.Candidate, quiet bool) (err error) {
+	var held hold.Containers
+	defer func() { err = errors.Join(err, held.Close()) }()
+	return heal.New(e.Root(), store.Snapshots).Heal(ctx, in, candidates, func(key string) error {
+		return held.On(ctx, e, store.Snapshots, key)
+	}, func(im image.Image, layer int) {
+		if !quiet {
+			_, _ = fmt.Fprintf(e.Err, "%s: Repaired\n", format.ShortID(im.Layers[layer].Digest.String())) // only a report
+		}
+	})
 }
 
 // progress writes a line for each layer when it is there, as Docker does without a terminal.

@@ -8,7 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
-	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/hold"
 	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/name"
@@ -50,9 +50,5 @@ func (r recorded) Gone(id string) bool {
 
 // Busy implements check.Containers.
 func (r recorded) Busy(id string) bool {
-	l, err := flock.TryExclusive(filepath.Join(r.env.State(), "active", id))
-	if err == nil {
-		_ = l.Unlock() // the file stays, for the sweep
-	}
-	return errors.Is(err, flock.ErrBusy)
+	return hold.Busy(r.env, id)
 }

@@ -7,14 +7,12 @@ import (
 	"io"
 	"slices"
 
-	"github.com/containerd/errdefs"
-
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/hold"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/rootfs/check"
-	"github.com/lrun-dev/lrun/runtime"
-	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/rootfs/heal"
 )
 
 // repair unpacks the damaged layers among found again, parents first, and says what became of each.
@@ -52,62 +50,14 @@ func repair(ctx context.Context, e *env.Env, w io.Writer, found []check.Finding)
 	})
 }
 
-// remake unpacks one layer again while no container runs on it.
-func remake(ctx context.Context, e *env.Env, store *rootfs.Store, key string) error {
-	var claims []*runtime.Claim
-	err := store.Remake(ctx, key, func() (err error) {
-		if store.Snapshots.Rebases() { // else containers have copies of their own
-			claims, err = hold(ctx, e, store.Snapshots, key)
-		}
-		return err
-	})
-	for _, c := range claims {
-		err = errors.Join(err, c.Close())
+// remake unpacks one layer again while no container runs on it. One that cannot be made is noted, so that the next load
+// of its image makes it.
+func remake(ctx context.Context, e *env.Env, store *rootfs.Store, key string) (err error) {
+	var held hold.Containers
+	defer func() { err = errors.Join(err, held.Close()) }()
+	err = store.Remake(ctx, key, func() error { return held.On(ctx, e, store.Snapshots, key) })
+	if err != nil && ctx.Err() == nil {
+		err = errors.Join(err, heal.New(e.Root(), store.Snapshots).Note(ctx, key))
 	}
 	return err
-}
-
-// hold claims all containers that stand on the layer key, so that none starts, or fails when one runs. The root is
-// locked, so that there will be no more of them.
-func hold(ctx context.Context, e *env.Env, snapshots *snapshot.Store, key string) ([]*runtime.Claim, error) {
-	layer, err := snapshots.Stat(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	var on []string
-	err = snapshots.Walk(ctx, func(info snapshot.Info) error {
-		if info.Kind == snapshot.Committed {
-			return nil
-		}
-		chain, err := snapshots.Chain(ctx, info.Key)
-		if slices.ContainsFunc(chain, func(below snapshot.Info) bool { return below.ID == layer.ID }) {
-			on = append(on, info.Key)
-		}
-		return err
-	})
-	var claims []*runtime.Claim
-	for _, id := range on {
-		if err == nil {
-			err = idle(e, id)
-		}
-		if err == nil {
-			var c *runtime.Claim
-			if c, err = e.Runtime().Claim(id); err == nil {
-				claims = append(claims, c)
-			}
-		}
-	}
-	return claims, err
-}
-
-// idle fails when the container id runs, or is being changed.
-func idle(e *env.Env, id string) error {
-	st, err := e.Runtime().State(id)
-	if err != nil && !errdefs.IsNotFound(err) {
-		return err
-	}
-	if (recorded{e}).Busy(id) || st.Status == runtime.Running {
-		return fmt.Errorf("container %s runs on it: stop it, then run lrun fsck --repair again: %w", format.ShortID(id), errdefs.ErrFailedPrecondition)
-	}
-	return nil
 }

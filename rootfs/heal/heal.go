@@ -1,0 +1,138 @@
+// Package heal finds damaged layers without reading their files, and makes them new out of what is being loaded.
+package heal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/containerd/errdefs"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/rootfs/check"
+	"github.com/lrun-dev/lrun/snapshot"
+)
+
+// Layers are the layers of a root for one driver.
+type Layers struct {
+	snapshots *snapshot.Store
+	chains    *chain.Maker
+}
+
+// New returns the layers of the root in the directory root. It touches no disk.
+func New(root string, snapshots *snapshot.Store) Layers {
+	return Layers{snapshots: snapshots, chains: chain.New(root, snapshots)}
+}
+
+// Heal makes those layers of candidates new that are stored and damaged, out of the blobs in in. It looks at the names,
+// types and metadata of all files of these layers, several layers at once, and at what Note has noted; it reads
+// no file. free is called with the root locked just before a layer is replaced, and stops it with an error while a
+// container runs on the layer key. healed is called for each layer that was made new (0 is the bottom). An error says
+// that a layer is still damaged, or could not be looked at.
+func (l Layers) Heal(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, free func(key string) error, healed func(im image.Image, layer int)) error {
+	for _, c := range candidates {
+		damaged, err := l.damagedLayers(ctx, c.Image)
+		if err != nil {
+			return fmt.Errorf("check image %s: %w", c.Image.ID, err)
+		}
+		src := chain.Source{Image: c.Image, Open: func(layer int) (io.ReadCloser, error) {
+			return in.Open(c.Image.Layers[layer].Digest)
+		}}
+		for layer, id := range c.Image.ChainIDs()[:len(damaged)] {
+			if !damaged[layer] {
+				continue
+			}
+			// Another layer that has the same bytes may just have been healed.
+			if still, err := l.damaged(ctx, id.String()); err != nil || !still {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if err := l.chains.Remake(ctx, src, layer, func() error { return free(id.String()) }); err != nil {
+				return fmt.Errorf("layer %d of image %s is damaged, heal it: %w", layer+1, c.Image.ID, err)
+			}
+			healed(c.Image, layer)
+		}
+	}
+	return nil
+}
+
+// damagedLayers tells for each layer of im that is stored, from the bottom, whether it is damaged.
+func (l Layers) damagedLayers(ctx context.Context, im image.Image) ([]bool, error) {
+	chains := im.ChainIDs()
+	present, err := l.chains.Present(ctx, chains)
+	if err != nil {
+		return nil, err
+	}
+	damaged := make([]bool, present)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range damaged {
+		g.Go(func() (err error) {
+			damaged[i], err = l.damaged(ctx, chains[i].String())
+			return err
+		})
+	}
+	return damaged, g.Wait()
+}
+
+// Sound tells that the bytes of the committed snapshot key may be shared with another chain.
+func (l Layers) Sound(ctx context.Context, key string) (bool, error) {
+	damaged, err := l.damaged(ctx, key)
+	return !damaged, err
+}
+
+// damaged tells that the committed snapshot key is not what its manifest says, as far as can be told without reading
+// files, or that its damage was noted. One that is gone, or has no manifest, is not known to be damaged.
+func (l Layers) damaged(ctx context.Context, key string) (bool, error) {
+	path, err := l.note(ctx, key)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if err == nil {
+		_, err = os.Lstat(path)
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return err == nil, err
+	}
+	look, enough := context.WithCancel(ctx)
+	defer enough()
+	different := false
+	_, err = check.Layer(look, l.snapshots, key, false, func(string, string) {
+		different = true
+		enough()
+	})
+	switch {
+	case different:
+		return true, nil
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case errors.Is(err, check.ErrNoManifest), errdefs.IsNotFound(err):
+		return false, nil
+	}
+	return err != nil, nil
+}
+
+// Note notes that the committed snapshot key is damaged although its files look sound, so that Heal makes it new.
+// The note goes with the bytes that it is about.
+func (l Layers) Note(ctx context.Context, key string) error {
+	path, err := l.note(ctx, key)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, nil, 0o600)
+}
+
+// note is the file whose existence says that the bytes beside it are damaged.
+func (l Layers) note(ctx context.Context, key string) (string, error) {
+	path, err := l.snapshots.ManifestPath(ctx, key)
+	return filepath.Join(filepath.Dir(path), "damaged"), err
+}
