@@ -38,7 +38,11 @@ func (s *Store) Add(ctx context.Context, in *blob.Ingest, candidates []image.Can
 	}
 	for _, c := range candidates {
 		t.Sources = append(t.Sources, chain.Source{Image: c.Image, Open: func(layer int) (io.ReadCloser, error) {
-			return in.Open(c.Image.Layers[layer].Digest)
+			f, err := in.Open(c.Image.Layers[layer].Digest)
+			if errdefs.IsNotFound(err) {
+				return s.dropped.Open(ctx, c.Image, layer)
+			}
+			return f, err
 		}})
 	}
 	if err := s.chains.Make(ctx, t); err != nil {
@@ -58,7 +62,7 @@ func (s *Store) publishImages(ctx context.Context, in *blob.Ingest, candidates [
 	}
 	var records []image.Record
 	for _, c := range candidates {
-		if err := checkBlobs(in, c.Image); err != nil {
+		if err := s.checkBlobs(ctx, in, c.Image); err != nil {
 			return nil, err
 		}
 		size, err := s.size(ctx, c.Image)
@@ -103,11 +107,17 @@ func created(im image.Image) time.Time {
 	return *im.Config.Created
 }
 
-// checkBlobs fails when a blob of im is neither in the ingest nor in the store: one that was counted
+// checkBlobs fails when a blob of im is neither in the ingest nor in the store, and was not dropped: one that was counted
 // on may have been removed with another image.
-func checkBlobs(in *blob.Ingest, im image.Image) error {
-	for _, d := range blobsOf(im) {
+func (s *Store) checkBlobs(ctx context.Context, in *blob.Ingest, im image.Image) error {
+	const documents = 2 // manifest and config come first
+	for i, d := range blobsOf(im) {
 		f, err := in.Open(d)
+		if errdefs.IsNotFound(err) && i >= documents {
+			if ok, _ := s.dropped.Dropped(ctx, im, i-documents); ok {
+				continue
+			}
+		}
 		if err != nil {
 			return fmt.Errorf("image %s: %w", im.ID, err)
 		}

@@ -3,6 +3,7 @@ package rootfs
 import (
 	"context"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/image"
@@ -51,17 +52,23 @@ func (s *Store) published(ctx context.Context, c image.Candidate, records []imag
 			continue
 		}
 		im, err := s.Images.Load(ctx, r)
-		if err == nil && s.hasLayers(im) { // else what c brings heals it
+		if err == nil && s.hasLayers(ctx, im) { // else what c brings heals it
 			return im, true
 		}
 	}
 	return image.Image{}, false
 }
 
-// hasLayers tells whether the layers of im are all stored, by their sizes.
-func (s *Store) hasLayers(im image.Image) bool {
-	for _, l := range im.Layers {
-		if size, err := s.Blobs.Size(l.Digest); err != nil || size != l.Size {
+// hasLayers tells whether the layers of im are all stored, by their sizes, or were dropped.
+func (s *Store) hasLayers(ctx context.Context, im image.Image) bool {
+	for i, l := range im.Layers {
+		size, err := s.Blobs.Size(l.Digest)
+		if errdefs.IsNotFound(err) {
+			if ok, err := s.dropped.Dropped(ctx, im, i); ok && err == nil {
+				continue
+			}
+		}
+		if err != nil || size != l.Size {
 			return false
 		}
 	}

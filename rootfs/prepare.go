@@ -28,7 +28,7 @@ type PrepareOptions struct {
 }
 
 // Prepare makes the active snapshot key on the layers of im and returns how to mount it. When this
-// driver has not all of the layers, they are unpacked from the stored blobs first, as Add does. An
+// driver has not all of the layers, they are unpacked from the stored blobs first, or what was dropped of them, as Add does. An
 // image that is no longer stored is errdefs.ErrNotFound, a key that is taken errdefs.ErrAlreadyExists.
 // The caller ends it with Release.
 func (s *Store) Prepare(ctx context.Context, key string, im image.Image, o PrepareOptions) ([]mount.Mount, error) {
@@ -78,7 +78,7 @@ func (s *Store) unpackStored(ctx context.Context, im image.Image, progress func(
 	}
 	return s.chains.Make(ctx, chain.Task{
 		Sources: []chain.Source{{Image: im, Open: func(layer int) (io.ReadCloser, error) {
-			return s.Blobs.Open(im.Layers[layer].Digest)
+			return s.dropped.Open(ctx, im, layer)
 		}}},
 		Progress: progress,
 		Retract:  s.retract,

@@ -32,7 +32,7 @@ func (s *Store) Remake(ctx context.Context, key string, free func() error) error
 				continue
 			}
 			err := s.chains.Remake(ctx, chain.Source{Image: im, Open: func(layer int) (io.ReadCloser, error) {
-				return s.Blobs.Open(im.Layers[layer].Digest)
+				return s.dropped.Open(ctx, im, layer)
 			}}, layer, free)
 			if errdefs.IsNotFound(err) || errdefs.IsDataLoss(err) {
 				failed = fmt.Errorf("load or pull %s again: %w", known(r), err)

@@ -9,9 +9,12 @@
 package rootfs
 
 import (
+	"context"
+
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/rootfs/dropped"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -30,11 +33,24 @@ type Store struct {
 	Blobs     *blob.Store
 	Snapshots *snapshot.Store
 
-	root   string
-	chains *chain.Maker
+	root    string
+	chains  *chain.Maker
+	dropped *dropped.Store
 }
 
-// Open joins the stores of root, which InitRoot has checked. It touches no disk.
+// Open joins the stores of root, which format.Init has checked. It touches no disk.
 func Open(root string, images *image.Store, blobs *blob.Store, snapshots *snapshot.Store) *Store {
-	return &Store{Images: images, Blobs: blobs, Snapshots: snapshots, root: root, chains: chain.New(root, snapshots)}
+	return &Store{
+		Images: images, Blobs: blobs, Snapshots: snapshots,
+		root: root, chains: chain.New(root, snapshots), dropped: dropped.New(root, images, blobs),
+	}
 }
+
+// DropBlobs removes the blobs of layers whose tar can be put together again from the unpacked files, of whichever drivers: see
+// dropped.Store.Drop.
+func (s *Store) DropBlobs(ctx context.Context, o dropped.Options) error {
+	return s.dropped.Drop(ctx, s.chains.Locked, o)
+}
+
+// Dropped stands in for the blobs that are not kept.
+func (s *Store) Dropped() *dropped.Store { return s.dropped }

@@ -27,6 +27,7 @@ import (
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/rootfs/format"
 	"github.com/lrun-dev/lrun/snapshot"
 	"github.com/lrun-dev/lrun/snapshot/overlayfs"
 	"github.com/lrun-dev/lrun/snapshot/vfs"
@@ -40,7 +41,7 @@ type world struct {
 
 // open opens root, as a process of its own would.
 func open(root, driver string) (*world, error) {
-	if err := rootfs.InitRoot(root, atomicfile.Durable); err != nil {
+	if err := format.Init(root, atomicfile.Durable); err != nil {
 		return nil, err
 	}
 	layout := filepath.Join(root, "images")

@@ -28,6 +28,7 @@ var rows = map[string]row{
 	"layer/manifest":         {1, []string{"internal/*"}},                                                          // what a layer's files are, for checks
 	"layer/needs":            {1, []string{"layer/manifest"}},                                                      // what unpack notes and settle does
 	"layer/pack":             {1, []string{"internal/*"}},                                                          // what WriteTar and Diff have in common
+	"layer/split":            {1, []string{"layer/manifest"}},                                                      // a layer's tar without the contents of its files
 	"layer/unpack":           {1, []string{"internal/*", "layer/manifest", "layer/needs", "layer/unpack/content"}}, // the inside of layer.Apply
 	"layer/unpack/content":   {1, []string{"internal/*"}},                                                          // the bytes of a file
 	"layer/settle":           {1, []string{"internal/*", "layer/manifest", "layer/needs"}},                         // the inside of layer.Settle
@@ -49,7 +50,7 @@ var rows = map[string]row{
 	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot", "snapshot/quota"}},
 	"snapshot/btrfs":               {3, []string{"internal/*", "mount", "snapshot"}},
 	"image/archive":                {3, []string{"internal/*", "image", "image/archive/tree", "image/blob", "image/change", "layer"}},
-	"image/archive/save":           {3, []string{"internal/*", "image", "image/blob"}},
+	"image/archive/save":           {3, []string{"internal/*", "image", "image/blob", "layer/split"}},
 	"image/archive/tree":           {3, []string{"internal/*", "image", "image/blob", "layer"}},
 	"image/child":                  {3, []string{"internal/*", "image", "image/blob"}}, // what commit makes
 	"image/builtin":                {3, []string{"internal/*", "image", "image/blob", "layer"}},
@@ -81,11 +82,13 @@ var rows = map[string]row{
 	"layer/oracle":         {4, nil}, // other programs with the corpus, a module of its own: tests alone
 	"snapshot/conformance": {4, nil}, // containerd's suite, a module of its own: tests alone
 
-	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/heal", "snapshot", "snapshot/quota"}},
-	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "snapshot", "snapshot/quota"}},
+	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "snapshot", "snapshot/quota"}},
+	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "snapshot", "snapshot/quota"}},
 
-	"rootfs/check": {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "rootfs/chain", "snapshot"}}, // is what is there what was stored
-	"rootfs/heal":  {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                     // made new out of what is loaded
+	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot"}}, // is what is there what was stored
+	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                      // made new out of what is loaded
+	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                            // layers whose blobs are not kept
+	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                         // format.json
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

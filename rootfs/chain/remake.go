@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/layer/split"
 	"github.com/lrun-dev/lrun/overlay"
 )
 
@@ -42,6 +46,18 @@ func (m *Maker) Remake(ctx context.Context, src Source, layer int, free func() e
 	})
 }
 
+// takeOver gives the directory to the split data of the directory from, if there is some: it is as good beside the same files.
+func takeOver(from, to string, sync atomicfile.Sync) error {
+	err := os.Link(filepath.Join(from, split.FileName), filepath.Join(to, split.FileName))
+	if err == nil {
+		err = sync.Dir(to)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 // exchange gives two snapshots each other's bytes at once. The root is locked: nobody makes a snapshot on either, and
 // nobody removes them.
 func (m *Maker) exchange(ctx context.Context, name, key string) error {
@@ -51,6 +67,9 @@ func (m *Maker) exchange(ctx context.Context, name, key string) error {
 		return err
 	}
 	a, b = filepath.Dir(a), filepath.Dir(b)
+	if err := takeOver(a, b, m.snapshots.Sync()); err != nil {
+		return err
+	}
 	if err := unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE); err != nil {
 		return fmt.Errorf("exchange %q and %q: %w", a, b, err)
 	}

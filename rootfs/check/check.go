@@ -13,6 +13,7 @@ import (
 
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/rootfs/dropped"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -92,6 +93,7 @@ type Options struct {
 // Check checks root. Damage is no error: an error says that something could not be checked.
 func Check(ctx context.Context, root Root, o Options) (Summary, error) {
 	c := &checker{ctx: ctx, Root: root, Options: o, users: map[string][]string{}, blobs: map[digest.Digest]bool{}}
+	c.dropped = dropped.New(root.Dir, root.Images, root.Blobs)
 	steps := []func() error{c.images, c.layers}
 	if o.Only == nil {
 		steps = append(steps, c.containers, c.leftovers)
@@ -116,7 +118,8 @@ type checker struct {
 
 	users   map[string][]string    // names of the images that need a ChainID
 	blobs   map[digest.Digest]bool // those that were looked at
-	unknown bool                   // an image cannot be read, so nobody knows what it needs
+	dropped *dropped.Store
+	unknown bool // an image cannot be read, so nobody knows what it needs
 }
 
 // report counts and tells.

@@ -66,19 +66,33 @@ func (c *checker) image(r image.Record, names []string) error {
 	for _, id := range im.ChainIDs() {
 		c.users[id.String()] = append(c.users[id.String()], names...)
 	}
-	for _, l := range slices.Concat([]ocispec.Descriptor{im.Manifest}, im.Layers) {
-		if c.blobs[l.Digest] {
-			continue
-		}
-		c.blobs[l.Digest] = true
-		c.sum.Blobs++
-		problem, err := c.blob(l)
-		if err != nil {
+	for i, l := range slices.Concat([]ocispec.Descriptor{im.Manifest}, im.Layers) {
+		if err := c.imageBlob(r, im, names, l, i-1); err != nil {
 			return err
 		}
-		if problem != "" && c.stored(r) {
-			c.report(Finding{Severity: Damage, Kind: "blob", ID: l.Digest.String(), Images: names, Problem: problem, Remedy: again(names)})
-		}
+	}
+	return nil
+}
+
+// imageBlob checks a blob of the image of r: that of a layer, or its manifest (-1).
+func (c *checker) imageBlob(r image.Record, im image.Image, names []string, l ocispec.Descriptor, layer int) error {
+	seen := c.blobs[l.Digest]
+	if seen && (layer < 0 || c.Blobs.Has(l.Digest)) { // of one that was dropped each chain has something in its place
+		return nil
+	}
+	if !seen {
+		c.blobs[l.Digest] = true
+		c.sum.Blobs++
+	}
+	problem, err := c.blob(l)
+	if problem == missing && layer >= 0 {
+		problem, err = c.instead(im, layer)
+	}
+	if err != nil {
+		return err
+	}
+	if problem != "" && c.stored(r) {
+		c.report(Finding{Severity: Damage, Kind: "blob", ID: l.Digest.String(), Images: names, Problem: problem, Remedy: again(names)})
 	}
 	return nil
 }
@@ -99,7 +113,7 @@ func (c *checker) blob(want ocispec.Descriptor) (string, error) {
 	size, err := c.Blobs.Size(want.Digest)
 	switch {
 	case errdefs.IsNotFound(err):
-		return "it is missing", nil
+		return missing, nil
 	case err != nil:
 		return "", err
 	case size != want.Size:
@@ -109,7 +123,7 @@ func (c *checker) blob(want ocispec.Descriptor) (string, error) {
 	}
 	f, err := c.Blobs.Open(want.Digest)
 	if errdefs.IsNotFound(err) {
-		return "it is missing", nil
+		return missing, nil
 	}
 	if err != nil {
 		return "", err

@@ -20,7 +20,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/internal/atomicfile"
-	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/rootfs/format"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -91,7 +91,7 @@ type testImage struct {
 // put stores im and returns its ID.
 func (f *fixture) put(t *testing.T, im testImage) digest.Digest {
 	t.Helper()
-	must(t, rootfs.InitRoot(f.root, atomicfile.Volatile))
+	must(t, format.Init(f.root, atomicfile.Volatile))
 	blobs, err := blob.Open(filepath.Join(f.root, "images"), filepath.Join(f.root, "ingest"))
 	must(t, err)
 	store, err := image.Open(filepath.Join(f.root, "images"), blobs)

@@ -95,6 +95,9 @@ func refuseTerminal(e *env.Env, advice string) error {
 
 // add takes in the images that read finds, with its blobs, and reports progress unless quiet.
 func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([]image.Candidate, error)) (records []image.Record, err error) {
+	if _, err := e.Config(); err != nil {
+		return nil, err
+	}
 	store, err := e.Rootfs()
 	if err != nil {
 		return nil, err
@@ -117,6 +120,7 @@ func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([
 	}
 	records, err = store.Add(ctx, in, candidates, report)
 	if err == nil {
+		e.Added(ctx, store, records)
 		sweep(ctx, e)
 	}
 	return records, err

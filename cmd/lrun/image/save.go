@@ -26,6 +26,9 @@ func saveCommand(e *env.Env) *cli.Command {
 layout, and for older readers a docker-archive at the same time; --format oci leaves that out. A repository without a
 tag means all its tags. The same images make the same bytes.
 
+A layer whose compressed blob was dropped (lrun system drop-blobs) is saved uncompressed: the image id stays, and the
+manifest digest becomes another, which is said on standard error.
+
 Examples:
   lrun save -o busybox.tar busybox
   lrun save --format oci debian:12 | skopeo inspect oci-archive:/dev/stdin`,
@@ -54,7 +57,9 @@ func runSave(ctx context.Context, e *env.Env, o saveOptions, names []string) err
 	if err != nil {
 		return err
 	}
-	write := func(w io.Writer) error { return save.Write(ctx, w, store.Blobs, entries, format) }
+	changed := 0
+	options := save.Options{Format: format, Changed: func(image.Image, digest.Digest) { changed++ }}
+	write := func(w io.Writer) error { return save.Write(ctx, w, store.Dropped(), entries, options) }
 	if o.output == "" {
 		err = write(e.Out)
 	} else {
@@ -62,6 +67,10 @@ func runSave(ctx context.Context, e *env.Env, o saveOptions, names []string) err
 	}
 	if err != nil {
 		return fmt.Errorf("save: %w", err)
+	}
+	if changed > 0 {
+		e.Notice("%d of the images saved have another manifest digest than before, and uncompressed layers: their compressed blobs "+
+			"were dropped; image ids are the same", changed)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ func Group() command.Group {
 		Usage: "manage lrun",
 		Entries: []command.Entry{
 			{Sub: []string{"df"}, New: usage.Command, ReadOnly: true},
+			{Sub: []string{"drop-blobs"}, New: dropBlobsCommand, Args: command.Arity{Max: -1}},
 			{Top: []string{"fsck"}, Sub: []string{"fsck"}, New: fsckCommand, Args: command.Arity{Max: -1}, Fail: 125},
 			{Top: []string{"info"}, Sub: []string{"info"}, New: infoCommand, ReadOnly: true, Common: true},
 			{Sub: []string{"prune"}, New: prune.System},

@@ -10,16 +10,15 @@ import (
 	"io"
 	"os"
 	"path"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/layer/split"
 )
 
 // Format is what an archive is.
@@ -39,21 +38,33 @@ type Entry struct {
 	Refs  []image.Reference // without digests
 }
 
-// Blobs is where the bytes come from: a *blob.Store.
+// Blobs is where the bytes come from.
 type Blobs interface {
-	Open(d digest.Digest) (*os.File, error)
+	// Blob opens a blob. One that is not there is errdefs.ErrNotFound.
+	Blob(d digest.Digest) (*os.File, error)
+	// Tar returns the tar of a layer whose blob was dropped; if it was not, that is errdefs.ErrNotFound.
+	Tar(ctx context.Context, im image.Image, layer int) (split.Source, error)
+}
+
+// Options say how an archive is written.
+type Options struct {
+	Format Format
+	// Changed is told of each image that is saved with another manifest than it has, because blobs of it were dropped.
+	Changed func(im image.Image, manifest digest.Digest)
 }
 
 // Write writes entries to w as an uncompressed tar, the same bytes for the same entries. Blobs are copied as they are,
 // each once; they are all opened before anything is written, so that an image that is removed meanwhile is saved whole.
-// One that is missing or whose bytes are not its digest's is errdefs.ErrDataLoss; in the second case part of the archive
-// has been written.
-func Write(ctx context.Context, w io.Writer, blobs Blobs, entries []Entry, f Format) (err error) {
-	a := &archive{ctx: ctx, tar: tar.NewWriter(w)}
+// In the place of a layer whose blob was dropped is its tar, for which the image must stay until it was written: when the blob was
+// compressed, the manifest is another, and the config, with the image's ID, the same. A blob that is
+// missing or whose bytes are not its digest's is errdefs.ErrDataLoss; in the second case part of the archive has been written.
+func Write(ctx context.Context, w io.Writer, blobs Blobs, entries []Entry, o Options) (err error) {
+	a := &archive{ctx: ctx, tar: tar.NewWriter(w), parts: map[digest.Digest]part{}}
 	defer func() { err = errors.Join(err, a.close()) }()
-	if err := a.open(blobs, entries); err != nil {
+	if entries, err = a.open(blobs, entries, o); err != nil {
 		return err
 	}
+	f := o.Format
 	documents := []document{
 		{ocispec.ImageLayoutFile, ocispec.ImageLayout{Version: ocispec.ImageLayoutVersion}},
 		{ocispec.ImageIndexFile, index(entries)},
@@ -126,43 +137,8 @@ type document struct {
 type archive struct {
 	ctx    context.Context
 	tar    *tar.Writer
-	digest []digest.Digest // of opened, ascending
-	opened map[digest.Digest]*os.File
-}
-
-func (a *archive) close() error {
-	var errs []error
-	for _, f := range a.opened {
-		errs = append(errs, f.Close())
-	}
-	return errors.Join(errs...)
-}
-
-// open opens every blob of the entries.
-func (a *archive) open(blobs Blobs, entries []Entry) error {
-	a.opened = map[digest.Digest]*os.File{}
-	for _, e := range entries {
-		wanted := []digest.Digest{e.Image.Manifest.Digest, e.Image.ID}
-		for _, l := range e.Image.Layers {
-			wanted = append(wanted, l.Digest)
-		}
-		for _, d := range wanted {
-			if a.opened[d] != nil {
-				continue
-			}
-			f, err := blobs.Open(d)
-			if errors.Is(err, errdefs.ErrNotFound) {
-				err = fmt.Errorf("%s: load or pull the image again: %w", err.Error(), errdefs.ErrDataLoss)
-			}
-			if err != nil {
-				return fmt.Errorf("image %s: %w", e.Image.ID, err)
-			}
-			a.opened[d] = f
-			a.digest = append(a.digest, d)
-		}
-	}
-	slices.Sort(a.digest)
-	return nil
+	digest []digest.Digest // of parts, ascending
+	parts  map[digest.Digest]part
 }
 
 // document writes a small JSON file.
@@ -200,21 +176,24 @@ func (a *archive) blobs() error {
 }
 
 // blob copies one blob and verifies it on the way.
-func (a *archive) blob(name string, d digest.Digest) error {
-	f := a.opened[d]
-	fi, err := f.Stat()
-	if err != nil {
+func (a *archive) blob(name string, d digest.Digest) (err error) {
+	p := a.parts[d]
+	if err := a.header(name, tar.TypeReg, p.size); err != nil {
 		return err
 	}
-	if err := a.header(name, tar.TypeReg, fi.Size()); err != nil {
-		return err
-	}
-	found := d.Algorithm().Hash()
-	n, err := io.Copy(io.MultiWriter(a.tar, found), &reader{a.ctx, io.LimitReader(f, fi.Size())})
+	r, err := p.open()
 	if err != nil {
 		return wrap(name, err)
 	}
-	if err := blob.Compare(ocispec.Descriptor{Digest: d, Size: fi.Size()}, digest.NewDigest(d.Algorithm(), found), n); err != nil {
+	if r != io.ReadCloser(p.file) { // the others are closed in the end
+		defer func() { err = errors.Join(err, r.Close()) }()
+	}
+	found := d.Algorithm().Hash()
+	n, err := io.Copy(io.MultiWriter(a.tar, found), &reader{a.ctx, io.LimitReader(r, p.size)})
+	if err != nil {
+		return wrap(name, err)
+	}
+	if err := blob.Compare(ocispec.Descriptor{Digest: d, Size: p.size}, digest.NewDigest(d.Algorithm(), found), n); err != nil {
 		return fmt.Errorf("the stored blob is damaged, load or pull the image again: %w", err)
 	}
 	return nil

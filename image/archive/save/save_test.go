@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -22,13 +23,15 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/archive/save"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/layer/split"
 )
 
 // store is a blob store with images of few bytes.
 type store struct {
 	*blob.Store
-	t   *testing.T
-	dir string
+	t    *testing.T
+	dir  string
+	tars map[int]split.Source // of layers whose blobs were dropped
 }
 
 func newStore(t *testing.T) store {
@@ -38,7 +41,18 @@ func newStore(t *testing.T) store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store{blobs, t, dir}
+	return store{blobs, t, dir, map[int]split.Source{}}
+}
+
+// Blob implements save.Blobs.
+func (s store) Blob(d digest.Digest) (*os.File, error) { return s.Open(d) }
+
+// Tar implements save.Blobs.
+func (s store) Tar(_ context.Context, im image.Image, layer int) (split.Source, error) {
+	if t, ok := s.tars[layer]; ok {
+		return t, nil
+	}
+	return split.Source{}, fmt.Errorf("layer %s: %w", im.Layers[layer].Digest, errdefs.ErrNotFound)
 }
 
 // put stores content and describes it.
@@ -107,7 +121,7 @@ func names(t *testing.T, list ...string) []image.Reference {
 func write(t *testing.T, s store, f save.Format, entries ...save.Entry) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := save.Write(t.Context(), &b, s, entries, f); err != nil {
+	if err := save.Write(t.Context(), &b, s, entries, save.Options{Format: f}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
@@ -190,7 +204,7 @@ func TestBlobsThatAreNotWhatTheyWere(t *testing.T) {
 		if err := damage[name](); err != nil {
 			t.Fatal(err)
 		}
-		err := save.Write(t.Context(), io.Discard, s, []save.Entry{{Image: im}}, save.Docker)
+		err := save.Write(t.Context(), io.Discard, s, []save.Entry{{Image: im}}, save.Options{})
 		if !errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), im.Layers[0].Digest.String()) || !strings.Contains(err.Error(), "again") {
 			t.Errorf("%s: got %v", name, err)
 		}
@@ -202,7 +216,7 @@ func TestRemovedMeanwhile(t *testing.T) {
 	s := newStore(t)
 	im := s.image("base")
 	removing := writerFunc(func([]byte) error { return os.RemoveAll(filepath.Join(s.dir, "images", "blobs")) })
-	if err := save.Write(t.Context(), removing, s, []save.Entry{{Image: im}}, save.Docker); err != nil {
+	if err := save.Write(t.Context(), removing, s, []save.Entry{{Image: im}}, save.Options{}); err != nil {
 		t.Error(err)
 	}
 }
@@ -211,7 +225,7 @@ func TestCancelled(t *testing.T) {
 	s := newStore(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancelling := writerFunc(func([]byte) error { cancel(); return nil })
-	err := save.Write(ctx, cancelling, s, []save.Entry{{Image: s.image("base")}}, save.Docker)
+	err := save.Write(ctx, cancelling, s, []save.Entry{{Image: s.image("base")}}, save.Options{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}

@@ -89,6 +89,9 @@ func runCommit(ctx context.Context, e *env.Env, o commitOptions, args []string) 
 
 // commit makes the image and its record.
 func commit(ctx context.Context, e *env.Env, o commitOptions, c runtime.Container, parent image.Image, made child.Options, refs []image.Reference) (id string, err error) {
+	if _, err := e.Config(); err != nil {
+		return "", err
+	}
 	roots, err := e.RootfsOf(c.Driver)
 	if err != nil {
 		return "", err
@@ -107,6 +110,7 @@ func commit(ctx context.Context, e *env.Env, o commitOptions, c runtime.Containe
 	if err != nil {
 		return "", err
 	}
+	e.Added(ctx, roots, records)
 	return records[0].Image.String(), nil
 }
 

@@ -22,6 +22,26 @@ type Config struct {
 	NoNewPrivileges bool `toml:"no-new-privileges"`
 	// NoSync is --no-sync unless that is given.
 	NoSync bool `toml:"no-sync"`
+	// Blobs says what becomes of the blobs of layers that are unpacked.
+	Blobs Blobs `toml:"blobs"`
+}
+
+// Blobs is what becomes of the blobs of layers that are unpacked: kept, unless it is DropBlobs.
+type Blobs string
+
+// The values of Blobs.
+const (
+	KeepBlobs Blobs = "keep"
+	DropBlobs Blobs = "drop"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *Blobs) UnmarshalText(text []byte) error {
+	switch *b = Blobs(text); *b {
+	case KeepBlobs, DropBlobs:
+		return nil
+	}
+	return fmt.Errorf(`blobs = %q: it is "keep" or "drop"`, text)
 }
 
 // Config returns what the configuration file says, read when it is first asked for. A file that --config names must

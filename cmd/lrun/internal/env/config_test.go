@@ -21,6 +21,10 @@ func TestConfig(t *testing.T) {
 	}{
 		"empty":          {"", Config{}, ""},
 		"set":            {"# for everybody\nno-new-privileges = true # so\n", Config{NoNewPrivileges: true}, ""},
+		"dropped blobs":  {"blobs = \"drop\"\n", Config{Blobs: DropBlobs}, ""},
+		"kept blobs":     {"blobs = 'keep'\n", Config{Blobs: KeepBlobs}, ""},
+		"other blobs":    {"\nblobs = \"Drop\"\n", Config{}, `"keep" or "drop"`},
+		"blobs are true": {"blobs = true\n", Config{}, "line 1"},
 		"unset":          {"no-new-privileges = false\n", Config{}, ""},
 		"no sync":        {"no-sync = true\n", Config{NoSync: true}, ""},
 		"unknown":        {"\nno-new-privilege = true\n", Config{}, `line 2: there is no setting "no-new-privilege"`},

@@ -6,6 +6,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/rootfs/format"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/snapshot"
 	"github.com/lrun-dev/lrun/volume"
@@ -48,7 +49,7 @@ func (e *Env) openRoot() (string, error) {
 		return "", err
 	}
 	root := e.Root()
-	return root, rootfs.InitRoot(root, durable)
+	return root, format.Init(root, durable)
 }
 
 func (e *Env) openBlobs() (*blob.Store, error) {

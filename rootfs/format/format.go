@@ -1,4 +1,5 @@
-package rootfs
+// Package format says of which form a root is: format.json.
+package format
 
 import (
 	"errors"
@@ -14,8 +15,8 @@ import (
 
 // What format.json says.
 const (
-	formatName    = "lrun"
-	formatVersion = 1
+	name    = "lrun"
+	version = 1
 )
 
 type format struct {
@@ -23,11 +24,11 @@ type format struct {
 	Version int    `json:"version"`
 }
 
-// InitRoot makes root the root of a store, of mode 0700, unless it is one already. It refuses a
+// Init makes root the root of a store, of mode 0700, unless it is one already. It refuses a
 // root whose format is newer than this lrun knows (errdefs.ErrNotImplemented), and a directory that
 // holds something else (errdefs.ErrInvalidArgument): a mistyped --root must not be taken over. When
 // root is a root already it costs one read. What it makes is durable if sync is.
-func InitRoot(root string, sync atomicfile.Sync) error {
+func Init(root string, sync atomicfile.Sync) error {
 	found, err := readFormat(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := createRoot(root, sync); err != nil {
@@ -39,12 +40,12 @@ func InitRoot(root string, sync atomicfile.Sync) error {
 		return fmt.Errorf("open root %q: %w", root, err)
 	}
 	switch {
-	case found.Format != formatName || found.Version < 1:
+	case found.Format != name || found.Version < 1:
 		return fmt.Errorf("open root %q: format.json names format %q, version %d, which is not lrun's: %w",
 			root, found.Format, found.Version, errdefs.ErrInvalidArgument)
-	case found.Version > formatVersion:
+	case found.Version > version:
 		return fmt.Errorf("open root %q: its format has version %d, this lrun knows up to %d: use a newer lrun, or another --root: %w",
-			root, found.Version, formatVersion, errdefs.ErrNotImplemented)
+			root, found.Version, version, errdefs.ErrNotImplemented)
 	}
 	return nil
 }
@@ -79,7 +80,7 @@ func createRoot(root string, sync atomicfile.Sync) error {
 	if err := os.Chmod(root, 0o700); err != nil {
 		return err
 	}
-	document := fmt.Sprintf("{\"format\":%q,\"version\":%d}\n", formatName, formatVersion)
+	document := fmt.Sprintf("{\"format\":%q,\"version\":%d}\n", name, version)
 	err = atomicfile.Create(filepath.Join(root, "format.json"), []byte(document), 0o600, sync)
 	if errors.Is(err, fs.ErrExist) {
 		return nil

@@ -1,4 +1,4 @@
-package rootfs_test
+package format_test
 
 import (
 	"os"
@@ -10,10 +10,10 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
-	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/rootfs/format"
 )
 
-func TestInitRoot(t *testing.T) {
+func TestInit(t *testing.T) {
 	write := func(name, content string) func(root string) error {
 		return func(root string) error {
 			return os.WriteFile(filepath.Join(root, name), []byte(content), 0o600)
@@ -49,7 +49,7 @@ func TestInitRoot(t *testing.T) {
 				}
 			}
 			for range 2 { // it does not change its mind
-				err := rootfs.InitRoot(root, atomicfile.Durable)
+				err := format.Init(root, atomicfile.Durable)
 				if c.is == nil {
 					if err != nil {
 						t.Fatal(err)
@@ -75,23 +75,23 @@ func TestInitRoot(t *testing.T) {
 	}
 }
 
-func TestInitRootThatIsAFile(t *testing.T) {
+func TestInitThatIsAFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := rootfs.InitRoot(path, atomicfile.Durable); err == nil || !strings.Contains(err.Error(), path) {
+	if err := format.Init(path, atomicfile.Durable); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestInitRootByManyAtOnce has first commands meet, which go on at once to make what is in a root.
-func TestInitRootByManyAtOnce(t *testing.T) {
+// TestInitByManyAtOnce has first commands meet, which go on at once to make what is in a root.
+func TestInitByManyAtOnce(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	var g sync.WaitGroup
 	for range 20 {
 		g.Go(func() {
-			if err := rootfs.InitRoot(root, atomicfile.Durable); err != nil {
+			if err := format.Init(root, atomicfile.Durable); err != nil {
 				t.Error(err)
 			}
 			if err := os.MkdirAll(filepath.Join(root, "images"), 0o700); err != nil {
