@@ -75,6 +75,22 @@ section_thousand() {
 	} | timed thousand 3 "\`load\` of 1,000 small layers, in 10 images"
 }
 
+# section_df is about a store of 1,000 layers and 200 containers; --verbose walks it, as du does.
+section_df() {
+	local work="system df" k
+	load busybox
+	"${lrun[@]}" load -q -i "$FS/images/thousand.tar" >/dev/null
+	for ((k = $("${lrun[@]}" ps -aq | wc -l); k < 200; k++)); do
+		"${lrun[@]}" create --name "df$k" --network none "bench.test/thousand:$((k % 10 + 1))" true >/dev/null
+	done
+	{
+		add "$work" lrun "${lrun[@]}" system df
+		add "$work -v" lrun "${lrun[@]}" system df -v
+		add "$work -v" du /usr/bin/du -sx "$FS/lrun"
+		want "$work" wall 100
+	} | timed df 20 "\`system df\` of 1,000 layers and 200 containers"
+}
+
 # section_vfs compares creating a container by copying with cp -a of the same tree: without reflinks on ext4, with them
 # on xfs and btrfs, where cp is told not to use them.
 section_vfs() {

@@ -36,17 +36,22 @@ type inventory struct {
 // take takes the inventory of e's root. An error tells of what could not be read; the inventory beside it, unless there is none,
 // has all else.
 func take(ctx context.Context, e *env.Env) (*inventory, error) {
+	if _, err := e.Images(); err != nil {
+		return nil, err
+	}
+	v := &inventory{env: e, containers: map[gc.ID]bool{}}
+	read := make(chan error)
+	go func() {
+		var err error
+		v.Holdings, err = prune.Read(ctx, e)
+		read <- err
+	}()
 	g, err := e.Graph(ctx)
+	errs := []error{err, <-read}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	if _, storeErr := e.Images(); storeErr != nil {
-		return nil, storeErr
-	}
-	v := &inventory{env: e, graph: g, nodes: g.Nodes(), containers: map[gc.ID]bool{}}
-	errs := []error{err}
-	v.Holdings, err = prune.Read(ctx, e)
-	errs = append(errs, err)
+	v.graph, v.nodes = g, g.Nodes()
 	v.unused, err = v.Unused(e)
 	v.findContainers()
 	return v, errors.Join(append(errs, err)...)
