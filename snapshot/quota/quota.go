@@ -112,6 +112,15 @@ func OverTree(path string) (*mount.Over, error) {
 	return (&Limit{Way: Image}).Over(base), err
 }
 
+// FileOf returns the image file that holds the tree whose path is path, "" when the tree lies there itself.
+func FileOf(path string) (string, error) {
+	over, err := OverTree(path)
+	if over == nil {
+		return "", err
+	}
+	return filepath.Join(over.Target, imageName), err
+}
+
 // Open opens the tree of a snapshot, whose path is path, wherever it lies, while it is mounted or not. The caller closes it.
 func Open(path string) (f *os.File, err error) {
 	err = In(path, func(path string) error {

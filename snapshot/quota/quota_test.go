@@ -208,6 +208,9 @@ func TestImageWhileMounted(t *testing.T) {
 	if err != nil || over == nil || over.Target != base {
 		t.Fatalf("%+v, %v", over, err)
 	}
+	if file, err := FileOf(tree); err != nil || file != filepath.Join(base, imageName) {
+		t.Errorf("in %q, %v", file, err)
+	}
 	root, err := mount.Mount{Type: "bind", Source: tree, Over: over}.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -241,6 +244,9 @@ func TestWithoutImage(t *testing.T) {
 	}
 	if over, err := OverTree(tree); over != nil || err != nil {
 		t.Errorf("%v, %v", over, err)
+	}
+	if file, err := FileOf(tree); file != "" || err != nil {
+		t.Errorf("in %q, %v", file, err)
 	}
 	if err := In(tree, func(path string) error {
 		if path != tree {

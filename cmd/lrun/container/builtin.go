@@ -13,6 +13,7 @@ import (
 	"github.com/lrun-dev/lrun/image/builtin"
 	"github.com/lrun-dev/lrun/layer"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
 // runBuiltin runs an image that lrun makes of itself, and tells afterwards what has become of its layers.
@@ -96,5 +97,12 @@ func writtenPath(ctx context.Context, e *env.Env, c runtime.Container) (string, 
 		return "", err
 	}
 	dir, err := roots.Snapshots.Path(ctx, c.ID)
+	if err != nil {
+		return "", err
+	}
+	file, err := quota.FileOf(dir)
+	if file != "" {
+		return "fs" + builtin.WrittenPath + " in the image file " + file, err
+	}
 	return filepath.Join(dir, builtin.WrittenPath), err
 }

@@ -96,6 +96,7 @@ type graphDriver struct {
 type diskLimit struct {
 	Size int64
 	Way  quota.Way
+	File string `json:",omitempty"` // the image file
 }
 
 type hostConfig struct {
@@ -218,7 +219,12 @@ func diskLimitOf(ctx context.Context, e *env.Env, c runtime.Container) (*diskLim
 	if err != nil || info.Limit == nil {
 		return nil, err
 	}
-	return &diskLimit{Size: info.Limit.Size, Way: info.Limit.Way}, nil
+	tree, err := roots.Snapshots.Path(ctx, c.ID)
+	if err != nil {
+		return nil, err
+	}
+	file, err := quota.FileOf(tree)
+	return &diskLimit{Size: info.Limit.Size, Way: info.Limit.Way, File: file}, err
 }
 
 func describeMount(data map[string]string, m mount.Mount) {
