@@ -34,7 +34,7 @@ func Group() command.Group {
 				Common: true, RefusedFlags: settings.Refused,
 			},
 			{Top: one("start"), Sub: one("start"), New: startCommand, Args: command.Exactly(1), OwnSignals: true, Common: true},
-			{Top: one("ps"), Sub: []string{"ls", "list", "ps"}, New: list.Command, Common: true},
+			{Top: one("ps"), Sub: []string{"ls", "list", "ps"}, New: list.Command, ReadOnly: true, Common: true},
 			{Top: one("kill"), Sub: one("kill"), New: killCommand, Args: command.AtLeast(1)},
 			{Top: one("stop"), Sub: one("stop"), New: stopCommand, Args: command.AtLeast(1), Common: true},
 			{Top: one("rm"), Sub: []string{"rm", "remove"}, New: removeCommand, Args: command.AtLeast(1), Common: true},
