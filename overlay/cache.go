@@ -2,28 +2,62 @@ package overlay
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
+	"github.com/lrun-dev/lrun/mount"
 )
 
-// probed is the content of overlay.json: what Probe found since one boot.
+// cacheFile is the name of the cache in the state directory.
+const cacheFile = "overlay"
+
+// probed is the content of the cache: what Probe found since one boot. Every start reads it, so it is text, a fifth of the
+// work that JSON is: a line with boot and kernel, then for each filesystem on which overlays work its major:minor, the
+// number of the method, and the reason why no better one.
 type probed struct {
-	Boot    string             `json:"boot"`
-	Kernel  string             `json:"kernel"`
-	Devices map[string]Support `json:"devices"` // by major:minor of the filesystem
+	boot    string
+	kernel  string
+	devices map[string]Support
 }
 
-// CachedProbe is Probe once per boot, kernel and filesystem: the answer is kept in overlay.json in
+func (p probed) text() []byte {
+	b := fmt.Appendf(nil, "%s %s\n", p.boot, p.kernel)
+	for _, device := range slices.Sorted(maps.Keys(p.devices)) {
+		b = fmt.Appendf(b, "%s %d %s\n", device, p.devices[device].Method, p.devices[device].Reason)
+	}
+	return b
+}
+
+// parseProbed reads what text wrote. Whatever is none of it is left out.
+func parseProbed(text string) probed {
+	first, rest, _ := strings.Cut(text, "\n")
+	p := probed{devices: map[string]Support{}}
+	p.boot, p.kernel, _ = strings.Cut(first, " ")
+	for line := range strings.Lines(rest) {
+		device, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		number, reason, ok := strings.Cut(rest, " ")
+		method, err := strconv.Atoi(number)
+		if m := mount.Method(method); ok && err == nil && m >= mount.ByDescriptor && m <= mount.ByNumber {
+			p.devices[device] = Support{OK: true, Method: m, Reason: reason}
+		}
+	}
+	return p
+}
+
+// CachedProbe is Probe once per boot, kernel and filesystem: the answer is kept in a file in
 // stateDir, and then costs 0.1 ms. Only that overlays work is kept; a refusal may be of the process
 // alone, so it is tried again each time. A cache that is missing, unreadable or not writable costs
 // a probe and nothing else.
 func CachedProbe(dir, stateDir string) Support {
-	path := filepath.Join(stateDir, "overlay.json")
+	path := filepath.Join(stateDir, cacheFile)
 	now, device, err := here(dir)
 	if err != nil {
 		return Support{Reason: oneLine(err)}
@@ -43,24 +77,22 @@ func CachedProbe(dir, stateDir string) Support {
 	removeTemps(stateDir)
 	s := Probe(dir)
 	if s.OK {
-		if now.Devices == nil {
-			now.Devices = map[string]Support{}
-		}
-		now.Devices[device] = s
-		_ = atomicfile.WriteJSON(path, now, 0o600, atomicfile.Volatile) // a cache only
+		now.devices[device] = s
+		_ = atomicfile.Write(path, now.text(), 0o600, atomicfile.Volatile) // a cache only
 	}
 	return s
 }
 
 // keptSupport returns what the cache says about a device, and makes now the cache if it is of this boot and kernel.
 func keptSupport(path string, now *probed, device string) (Support, bool) {
-	var kept probed
-	if atomicfile.ReadJSON(path, &kept) != nil || kept.Boot != now.Boot || kept.Kernel != now.Kernel {
+	text, err := os.ReadFile(path)
+	kept := parseProbed(string(text))
+	if err != nil || kept.boot != now.boot || kept.kernel != now.kernel {
 		return Support{}, false
 	}
 	*now = kept
-	s, ok := kept.Devices[device]
-	return s, ok && s.OK
+	s, ok := kept.devices[device]
+	return s, ok
 }
 
 // removeTemps removes caches that were never finished: their writers held the lock.
@@ -87,6 +119,6 @@ func here(dir string) (p probed, device string, err error) {
 	if err := unix.Stat(dir, &st); err != nil {
 		return p, "", &os.PathError{Op: "stat", Path: dir, Err: err}
 	}
-	p = probed{Boot: id, Kernel: unix.ByteSliceToString(name.Release[:])}
+	p = probed{boot: id, kernel: unix.ByteSliceToString(name.Release[:]), devices: map[string]Support{}}
 	return p, fmt.Sprintf("%d:%d", unix.Major(st.Dev), unix.Minor(st.Dev)), nil
 }

@@ -4,6 +4,7 @@ package overlay
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/containerd/errdefs"
 
@@ -57,6 +58,17 @@ func Mount(lowers []string, upper, work string, o Options) (mount.Mount, error) 
 		m.Options = append(m.Options, mount.Option{Key: "volatile"})
 	}
 	return m, nil
+}
+
+// Under returns m with one more lowerdir, below all others, and whether it has room for it: m must be an overlay.
+func Under(m mount.Mount, lowest string) (mount.Mount, bool) {
+	i := slices.IndexFunc(m.Options, func(o mount.Option) bool { return o.Key == "lowerdir" })
+	if m.Type != "overlay" || i < 0 || len(m.Options[i].Dirs) >= MaxLowers {
+		return m, false
+	}
+	m.Options = slices.Clone(m.Options)
+	m.Options[i].Dirs = append(slices.Clone(m.Options[i].Dirs), lowest)
+	return m, true
 }
 
 // withoutRepeats returns dirs with the first of each.

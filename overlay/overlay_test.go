@@ -333,3 +333,20 @@ func write(t *testing.T, path, content string) {
 		t.Fatal(err)
 	}
 }
+
+func TestUnder(t *testing.T) {
+	m, err := Mount([]string{"/a", "/b"}, "/upper", "/work", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, ok := Under(m, "/lowest")
+	if dirs := got.Options[0].Dirs; !ok || !slices.Equal(dirs, []string{"/a", "/b", "/lowest"}) {
+		t.Errorf("lowerdirs %q, %v", dirs, ok)
+	}
+	if dirs := m.Options[0].Dirs; !slices.Equal(dirs, []string{"/a", "/b"}) {
+		t.Errorf("the mount itself has %q now", dirs)
+	}
+	if _, ok := Under(mount.Mount{Type: "bind", Source: "/a"}, "/lowest"); ok {
+		t.Error("there is room under a bind")
+	}
+}

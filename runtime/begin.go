@@ -5,6 +5,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/apparmor"
@@ -47,6 +48,7 @@ type Pending struct {
 func (s *Store) Begin(c Container) *Pending {
 	p := &Pending{store: s, c: c, known: make(chan struct{}), grouped: make(chan struct{}), made: make(chan struct{})}
 	go func() {
+		stack.Ensure()
 		defer close(p.made)
 		p.failed = p.find(c)
 		close(p.known)
@@ -83,7 +85,7 @@ func (p *Pending) find(c Container) (err error) {
 func (p *Pending) make(c Container) (err error) {
 	p.group, err = p.hierarchy.CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), func(g *cgroup.Group) {
 		if c.Runtime == "" {
-			p.child = launch.Spawn(spec.Namespaces(c.Settings, onlyV2(p.hierarchy), p.joined.Paths), c.Settings.UserNS, g)
+			p.child = launch.Spawn(spec.Namespaces(c.Settings, p.hierarchy.OnlyUnified(), p.joined.Paths), c.Settings.UserNS, g)
 		}
 	})
 	trace.Step("cgroup made")
@@ -131,12 +133,3 @@ func (p *Pending) removeGroup() error {
 }
 
 func cgroupPath(id string) string { return "/lrun/" + id }
-
-func onlyV2(h *cgroup.Hierarchy) bool {
-	for _, m := range h.Mounts() {
-		if !m.Unified {
-			return false
-		}
-	}
-	return true
-}

@@ -34,6 +34,8 @@ type StartOptions struct {
 	Size    *unix.Winsize // of the container's terminal, if it has one; nil: the kernel's default
 	// DieWithParent ends the container when this process ends.
 	DieWithParent bool
+	// Sent is called when all is made and the first process works alone. Nil: nobody has anything to do meanwhile.
+	Sent func()
 }
 
 // Active is a running container, in the hands of the process that started it.
@@ -113,7 +115,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 	request := launch.Request{
 		Spec: config, Root: o.Root, AttachAt: a.store.RunDir(a.c.ID),
 		OwnFilter: a.c.Settings.Security.Seccomp != "" && spec.Filtered(a.c.Settings), Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
-		UserNS: a.c.Settings.UserNS, Owners: owners,
+		UserNS: a.c.Settings.UserNS, Owners: owners, Sent: o.Sent,
 	}
 	if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
 		return err
@@ -143,7 +145,7 @@ func (a *Active) configuration(identity spec.Identity, mounts []spec.Mount) (*sp
 	settings := a.c.Settings
 	settings.Mounts = append(a.store.fileMounts(a.c), mounts...)
 	facts := spec.Facts{
-		Identity: identity, Bounding: a.bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: onlyV2(a.hierarchy),
+		Identity: identity, Bounding: a.bounding, CgroupPath: cgroupPath(a.c.ID), CgroupV2: a.hierarchy.OnlyUnified(),
 		Devices: spec.DefaultDevices(), Host: a.host,
 		Joined: a.joined.Paths, SharedMemory: a.joined.Memory, AppArmor: a.appArmor,
 	}

@@ -63,7 +63,7 @@ func alive(st State) bool {
 		return false
 	}
 	p, err := procstat.Read(st.Pid)
-	if err != nil || p.Zombie || p.Start != st.PidStart {
+	if err != nil || p.Zombie || !p.Is(st.Pid, st.PidStart) {
 		return false
 	}
 	boot, err := boot.ID()

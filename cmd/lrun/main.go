@@ -1,4 +1,4 @@
-// The limits of lrun's own cgroup change nothing about how long it lives, and reading them costs every start:
+// The limits of lrun's own cgroup change nothing about how long it lives, so nobody need watch them:
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
@@ -16,11 +16,13 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/system"
 	"github.com/lrun-dev/lrun/cmd/lrun/volume"
+	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/reaper"
 )
 
 func main() {
+	stack.Ensure()
 	if filepath.Base(os.Args[0]) == reaper.Name {
 		os.Exit(reaper.Main(os.Args[1:]))
 	}

@@ -224,7 +224,7 @@ func (s stopping) Read(p []byte) (int, error) {
 // TestReadKeepsWhatWasThere: Read discards what no image needs of its own blobs, not others.
 func TestReadKeepsWhatWasThere(t *testing.T) {
 	in := newIngest(t)
-	before, _, err := in.WriteUnknown(t.Context(), strings.NewReader("before"))
+	before, _, err := in.WriteUnknown(t.Context(), -1, strings.NewReader("before"))
 	if err != nil {
 		t.Fatal(err)
 	}

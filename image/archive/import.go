@@ -49,7 +49,7 @@ func Import(ctx context.Context, r io.Reader, in *blob.Ingest, o ImportOptions) 
 }
 
 func importLayer(ctx context.Context, r io.Reader, in *blob.Ingest, config ocispec.ImageConfig, o ImportOptions) (image.Image, error) {
-	d, size, err := in.WriteUnknown(ctx, r)
+	d, size, err := in.WriteUnknown(ctx, -1, r)
 	if err != nil {
 		return image.Image{}, err
 	}

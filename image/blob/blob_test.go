@@ -36,7 +36,7 @@ func Example() {
 		panic(err)
 	}
 	defer in.Close()
-	d, n, err := in.WriteUnknown(context.Background(), strings.NewReader("hello"))
+	d, n, err := in.WriteUnknown(context.Background(), -1, strings.NewReader("hello"))
 	if err != nil {
 		panic(err)
 	}
@@ -135,7 +135,7 @@ func TestPublish(t *testing.T) {
 	s := testStore(t)
 	in := begin(t, s)
 	one, two := write(t, in, "one"), write(t, in, "two")
-	three, n, err := in.WriteUnknown(t.Context(), iotest.OneByteReader(strings.NewReader("three")))
+	three, n, err := in.WriteUnknown(t.Context(), 5, iotest.OneByteReader(strings.NewReader("three")))
 	if err != nil || three != digest.FromString("three") || n != 5 {
 		t.Fatalf("WriteUnknown = %s, %d, %v", three, n, err)
 	}

@@ -52,16 +52,16 @@ func (in *Ingest) Write(ctx context.Context, desc ocispec.Descriptor, r io.Reade
 	return err
 }
 
-// WriteUnknown takes in the bytes of r and returns their digest (sha256) and their number. The bytes
-// are not synced yet: see Sync.
-func (in *Ingest) WriteUnknown(ctx context.Context, r io.Reader) (digest.Digest, int64, error) {
-	return in.write(ctx, digest.Canonical, ocispec.Descriptor{Size: -1}, r)
+// WriteUnknown takes in the bytes of r and returns their digest (sha256) and their number, which is compared with
+// size unless that is negative. The bytes are not synced yet: see Sync.
+func (in *Ingest) WriteUnknown(ctx context.Context, size int64, r io.Reader) (digest.Digest, int64, error) {
+	return in.write(ctx, digest.Canonical, ocispec.Descriptor{Size: size}, r)
 }
 
 // write takes in r, hashed with alg, if it is what want describes.
 func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
 	if err := checkRoom(in.dir, want); err != nil {
-		return "", 0, fmt.Errorf("write blob %s: %w", want.Digest, err)
+		return "", 0, fmt.Errorf("write blob%s: %w", named(want.Digest), err)
 	}
 	f, err := os.CreateTemp(in.dir, "")
 	if err != nil {
@@ -82,6 +82,14 @@ func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.
 		return "", 0, errors.Join(err, os.Remove(f.Name()))
 	}
 	return d, n, nil
+}
+
+// named is a space and the digest, if it is known.
+func named(d digest.Digest) string {
+	if d == "" {
+		return ""
+	}
+	return " " + d.String()
 }
 
 // bigBlob is how much a blob must take so that it is worth asking whether there is room for it.
@@ -111,6 +119,9 @@ func fill(ctx context.Context, f *os.File, alg digest.Algorithm, want ocispec.De
 	}
 	h := alg.Hash()
 	n, err := io.CopyBuffer(io.MultiWriter(h, f), r, make([]byte, 64<<10)) // larger writes cost more: see package content
+	if errors.Is(err, unix.ENOSPC) && want.Size > n {
+		return "", 0, fmt.Errorf("there was no room for the last %.1f MB of %.1f: %w", float64(want.Size-n)/1e6, float64(want.Size)/1e6, err)
+	}
 	if err != nil {
 		return "", 0, err
 	}

@@ -36,6 +36,8 @@ func TestWriteVerifies(t *testing.T) {
 		{"reader fails", describe(good), io.MultiReader(strings.NewReader("con"), iotest.ErrReader(failing)), failing, ""},
 		{"no digest", ocispec.Descriptor{Digest: "sha256:../../../x", Size: -1}, strings.NewReader(good), errdefs.ErrInvalidArgument, ""},
 		{"no room", ocispec.Descriptor{Digest: digest.FromString(good), Size: 1 << 60}, iotest.ErrReader(failing), unix.ENOSPC, "MB more than are free"},
+		{"no room, digest unknown", ocispec.Descriptor{Size: 1 << 60}, iotest.ErrReader(failing), unix.ENOSPC, "write blob: it has"},
+		{"no room after all", ocispec.Descriptor{Size: 2e6 + 3}, io.MultiReader(strings.NewReader(good[:3]), iotest.ErrReader(unix.ENOSPC)), unix.ENOSPC, "no room for the last 2.0 MB of 2.0"},
 		{"algorithm", ocispec.Descriptor{Digest: "md5:d41d8cd98f00b204e9800998ecf8427e", Size: -1}, strings.NewReader(good), errdefs.ErrInvalidArgument, ""},
 	} {
 		t.Run(c.title, func(t *testing.T) {
@@ -72,7 +74,7 @@ func TestWriteStopsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() {
-		_, _, err := in.WriteUnknown(ctx, iotest.DataErrReader(io.MultiReader(strings.NewReader("x"), blocked(ctx.Done()), zeros{})))
+		_, _, err := in.WriteUnknown(ctx, -1, iotest.DataErrReader(io.MultiReader(strings.NewReader("x"), blocked(ctx.Done()), zeros{})))
 		done <- err
 	}()
 	cancel()

@@ -73,7 +73,7 @@ func writeLayer(ctx context.Context, in *blob.Ingest, write func(io.Writer) erro
 		written <- err
 		_ = w.CloseWithError(err) // it never fails
 	}()
-	d, size, err := in.WriteUnknown(ctx, r)
+	d, size, err := in.WriteUnknown(ctx, -1, r)
 	_ = r.CloseWithError(err) // whoever writes stops
 	if werr := <-written; werr != nil {
 		err = werr // the reason, where the other is only what followed

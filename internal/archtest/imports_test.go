@@ -61,13 +61,15 @@ var rows = map[string]row{
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount", "runtime/spec"}}, // what launch attaches
 	"runtime/idpool":               {3, []string{"internal/*"}},                          // ranges of ids, which know no container
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/process", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
 	"runtime/hold":                 {3, []string{"internal/*", "runtime/cgroup"}}, // a container kept still
 	"runtime/launch/console":       {3, nil},                                      // the terminal of an external runtime
 	"runtime/launch/failure":       {3, []string{"runtime/stage"}},                // words for what the stage reports
-	"runtime/launch/program":       {3, nil},                                      // the executable of an external runtime
+	"runtime/launch/process":       {3, nil},
+	"runtime/launch/program":       {3, nil}, // the executable of an external runtime
 	"runtime/launch/self":          {3, nil},
 	"runtime/launch/userns":        {3, []string{"internal/*", "runtime/spec"}},
+	"runtime/mountpoint":           {3, []string{"mount", "overlay", "runtime/spec"}},
 	"runtime/name":                 {3, nil}, // what a container may be called
 	"runtime/namespace":            {3, nil}, // what the thread does that makes the first process
 	"runtime/reaper":               {3, nil},

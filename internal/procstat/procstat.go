@@ -3,6 +3,7 @@ package procstat
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -40,4 +41,46 @@ func parse(b []byte) (Stat, error) {
 	}
 	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
 	return Stat{Parent: parent, Start: start, Zombie: fields[0][0] == 'Z'}, err
+}
+
+// Is tells whether s, which Read has just returned of the process pid, is of the process whose Start was recorded, here or by a
+// process in another time namespace (time_namespaces(7)), where the machine started at another time. It costs nothing where both
+// are equal.
+func (s Stat) Is(pid int, recorded uint64) bool {
+	if s.Start == recorded {
+		return true
+	}
+	own, ownErr := bootOffset("self")
+	theirs, err := bootOffset(strconv.Itoa(pid)) // of who recorded it, too: it is inherited
+	if ownErr != nil || err != nil || own == theirs {
+		return false
+	}
+	difference := int64(s.Start) - own - int64(recorded) + theirs
+	return -1 <= difference && difference <= 1 // each was rounded
+}
+
+// bootOffset is how much later the clock since boot is in the time namespace of a process, in clock ticks.
+func bootOffset(process string) (int64, error) {
+	b, err := os.ReadFile("/proc/" + process + "/timens_offsets")
+	if err != nil {
+		return 0, err
+	}
+	return parseOffset(b)
+}
+
+func parseOffset(b []byte) (int64, error) {
+	const ticks = 100 // a second, of which every program is told (USER_HZ)
+	for line := range bytes.Lines(b) {
+		f := bytes.Fields(line)
+		if len(f) != 3 || string(f[0]) != "boottime" {
+			continue
+		}
+		seconds, err := strconv.ParseInt(string(f[1]), 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		nanoseconds, err := strconv.ParseInt(string(f[2]), 10, 64)
+		return seconds*ticks + nanoseconds/(1e9/ticks), err
+	}
+	return 0, errors.New("no clock since boot")
 }

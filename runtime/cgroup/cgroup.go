@@ -45,6 +45,11 @@ type Group struct {
 // Mounts returns every hierarchy, in the order of mountinfo, with Dir empty.
 func (h *Hierarchy) Mounts() []Mount { return slices.Clone(h.mounts) }
 
+// OnlyUnified reports whether there is no v1 hierarchy.
+func (h *Hierarchy) OnlyUnified() bool {
+	return !slices.ContainsFunc(h.mounts, func(m Mount) bool { return !m.Unified })
+}
+
 // unified returns the v2 hierarchy, or nil.
 func (h *Hierarchy) unified() *Mount {
 	for i := range h.mounts {

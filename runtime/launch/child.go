@@ -10,8 +10,10 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch/process"
 	"github.com/lrun-dev/lrun/runtime/launch/self"
 	"github.com/lrun-dev/lrun/runtime/launch/userns"
 	"github.com/lrun-dev/lrun/runtime/namespace"
@@ -36,6 +38,7 @@ type Child struct {
 func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgroup.Group) *Child {
 	c := &Child{spawned: make(chan error, 1), taken: make(chan struct{})}
 	go func() {
+		stack.Ensure()
 		// A container may ask to die with the thread that made it, so this one stays until it has ended.
 		runtime.LockOSThread()
 		process, socket, exe, err := spawn(namespaces, ids, group)
@@ -47,7 +50,7 @@ func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgr
 			_ = exe.Close() // it holds a mount, and the kernel takes half a millisecond to let go of one
 		}
 		if err == nil {
-			process.reap()
+			process.Reap()
 		}
 	}()
 	// The child first: what else there is to do must not delay it.
@@ -137,5 +140,5 @@ func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, e
 	if err != nil {
 		return nil, fmt.Errorf("start the container's first process: %w", userns.Explain(attr, err))
 	}
-	return newProcess(pid, pidfd), nil
+	return process.New(pid, pidfd), nil
 }

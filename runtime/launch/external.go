@@ -17,6 +17,7 @@ import (
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/launch/console"
+	"github.com/lrun-dev/lrun/runtime/launch/process"
 	"github.com/lrun-dev/lrun/runtime/launch/program"
 )
 
@@ -44,9 +45,9 @@ func StartExternal(ctx context.Context, r Request, runtime, id, state string) (p
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open process %d: %w", pid, err), streams.closeHostEnds())
 	}
-	process := newProcess(pid, pidfd)
-	go process.reap()
-	return streams.process(process), nil
+	first := process.New(pid, pidfd)
+	go first.Reap()
+	return streams.process(first), nil
 }
 
 type bundle struct {

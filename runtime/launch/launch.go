@@ -19,6 +19,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch/process"
 	"github.com/lrun-dev/lrun/runtime/launch/userns"
 	"github.com/lrun-dev/lrun/runtime/spec"
 	"github.com/lrun-dev/lrun/runtime/stage"
@@ -48,6 +49,8 @@ type Request struct {
 	DieWithParent bool
 	// Network is called with the process id once the namespaces exist and before anything runs in them.
 	Network func(pid int) error
+	// Sent is called when the child has its plan, before Start waits for it; nil for nothing.
+	Sent func()
 }
 
 // Begun is what is made while a start is prepared. Its methods wait.
@@ -58,6 +61,9 @@ type Begun interface {
 	// Filter returns the compiled seccomp program.
 	Filter() (Filter, error)
 }
+
+// Process is a started container's first process.
+type Process = process.Process
 
 // Filter is a seccomp program and the flags of seccomp(2) that it is loaded with. The zero value is none.
 type Filter struct {
@@ -116,6 +122,9 @@ func (p *planner) carryOut(ctx context.Context) error {
 	}
 	if err := p.send(socket); err != nil {
 		return fmt.Errorf("send the plan to process %d: %w", child.process.Pid, err)
+	}
+	if r.Sent != nil {
+		r.Sent()
 	}
 	failure, err := stage.Wait(int(socket.Fd()))
 	if errors.Is(err, stage.ErrDied) {

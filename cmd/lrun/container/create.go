@@ -18,6 +18,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
@@ -219,7 +220,10 @@ func discardClaim(o *settings.Options, claim *runtime.Claim, err error) error {
 // both does two things at the same time.
 func both(one, other func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- other() }()
+	go func() {
+		stack.Ensure()
+		done <- other()
+	}()
 	return errors.Join(one(), <-done)
 }
 

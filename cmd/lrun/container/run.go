@@ -20,6 +20,7 @@ import (
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/launch"
+	"github.com/lrun-dev/lrun/runtime/mountpoint"
 )
 
 func runCommand(e *env.Env) *cli.Command {
@@ -82,7 +83,7 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 		return errors.Join(err, pending.Abandon())
 	}
 	defer func() { err = errors.Join(err, terminal.Restore()) }()
-	a, err := start(ctx, e, c, pending, terminal)
+	a, err := start(ctx, e, c, pending, runtime.StartOptions{DieWithParent: true, Size: terminal.Size(), Sent: signals.Listen})
 	if err != nil {
 		return exitWith(err)
 	}
@@ -132,14 +133,13 @@ func finish(ctx context.Context, e *env.Env, c runtime.Container, a *runtime.Act
 }
 
 // start mounts the container's root, held by a descriptor only, and starts its program.
-func start(ctx context.Context, e *env.Env, c runtime.Container, pending *runtime.Pending, terminal *foreground.Terminal) (*runtime.Active, error) {
-	root, err := openRoot(ctx, e, c, pending)
-	if err != nil {
+func start(ctx context.Context, e *env.Env, c runtime.Container, pending *runtime.Pending, o runtime.StartOptions) (_ *runtime.Active, err error) {
+	if o.Root, err = openRoot(ctx, e, c, pending); err != nil {
 		return nil, errors.Join(err, pending.Abandon())
 	}
 	trace.Step("root mounted")
-	a, err := pending.Start(ctx, c, runtime.StartOptions{Root: root, DieWithParent: true, Size: terminal.Size()})
-	return a, errors.Join(err, root.Close())
+	a, err := pending.Start(ctx, c, o)
+	return a, errors.Join(err, o.Root.Close())
 }
 
 func openRoot(ctx context.Context, e *env.Env, c runtime.Container, pending *runtime.Pending) (*os.File, error) {
@@ -147,14 +147,20 @@ func openRoot(ctx context.Context, e *env.Env, c runtime.Container, pending *run
 	if err != nil {
 		return nil, err
 	}
+	root := mounts[0]
+	if c.RootDir == "" {
+		if root, err = mountpoint.Below(root, e.Root()); err != nil {
+			return nil, err
+		}
+	}
 	owners, err := pending.Owners()
 	if err != nil {
 		return nil, err
 	}
 	if owners != nil {
-		return mounts[0].OpenMapped(*owners)
+		return root.OpenMapped(*owners)
 	}
-	return mounts[0].Open()
+	return root.Open()
 }
 
 func mountsOf(ctx context.Context, e *env.Env, c runtime.Container) ([]mount.Mount, error) {

@@ -41,7 +41,7 @@ func (d *Directory) Take(ctx context.Context, name string, want ocispec.Descript
 		return want, err
 	}
 	if want.Digest == "" {
-		want.Digest, want.Size, err = d.in.WriteUnknown(ctx, f)
+		want.Digest, want.Size, err = d.in.WriteUnknown(ctx, -1, f)
 	} else {
 		err = d.in.Write(ctx, want, f)
 	}

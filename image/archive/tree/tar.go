@@ -142,7 +142,7 @@ func (s *scanner) content(ctx context.Context, name string, size int64, r io.Rea
 		return entry{}, tooLarge(size, limit)
 	}
 	if size > maxSmall || s.memory > maxInMemory {
-		d, n, err := s.in.WriteUnknown(ctx, r)
+		d, n, err := s.in.WriteUnknown(ctx, size, r)
 		if err != nil {
 			return entry{}, Damage(err, s.count)
 		}

@@ -32,9 +32,11 @@ func processMap(list []spec.IDRange) []syscall.SysProcIDMap {
 	return all
 }
 
-// Explain adds to an error of a start with attr what it means where there is a user namespace.
+// Explain adds to an error of a start with attr what it means, where there is a user namespace or no room for a process.
 func Explain(attr *syscall.SysProcAttr, err error) error {
 	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return fmt.Errorf("no more processes may be made here; lrun's own cgroup (pids.max) or user (ulimit -u) is at its limit: %w", err)
 	case attr.Credential == nil:
 		return err
 	case errors.Is(err, unix.EACCES):

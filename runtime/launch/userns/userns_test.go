@@ -44,6 +44,14 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+func TestExplainNoRoomForProcesses(t *testing.T) {
+	for _, attr := range []*syscall.SysProcAttr{{}, {Credential: &syscall.Credential{}}} {
+		if got := userns.Explain(attr, unix.EAGAIN); !errors.Is(got, unix.EAGAIN) || !strings.Contains(got.Error(), "pids.max") {
+			t.Errorf("got %v", got)
+		}
+	}
+}
+
 func TestOpen(t *testing.T) {
 	f, err := userns.Open(os.Getpid())
 	if err != nil {

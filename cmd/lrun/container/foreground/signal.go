@@ -17,36 +17,46 @@ import (
 // that people send. Catching one costs two switches between threads, all 64 of them a millisecond.
 const everySignal = 100 * time.Millisecond
 
+// untilListening is how long a start may take before SIGINT and SIGTERM are caught. To a command that is killed earlier happens
+// what happens to any: the next one puts right what it left.
+const untilListening = 20 * time.Millisecond
+
 // Signals catches what is sent to lrun: before the container runs, SIGINT and SIGTERM stop the command, and others do
 // what they do to any process; from then on every signal is the container's.
 type Signals struct {
 	done   <-chan struct{} // of the context that Catch returns
 	cancel context.CancelFunc
 	caught chan os.Signal
-	// catching is closed when signals are caught. That takes a while, which a start need not wait for.
-	catching chan struct{}
+	listen sync.Once
+	soon   *time.Timer
 
 	mu     sync.Mutex
 	target *runtime.Active
 	later  *time.Timer
 }
 
-// Catch begins to catch signals, until Stop. The context that it returns ends when lrun is to stop before the
-// container runs.
+// Catch catches signals, from Listen on or soon, until Stop. The context that it returns ends when lrun is to stop before
+// the container runs.
 func Catch(ctx context.Context) (context.Context, *Signals) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Signals{caught: make(chan os.Signal, 64), catching: make(chan struct{}), done: ctx.Done(), cancel: cancel}
-	go func() {
-		signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM)
-		close(s.catching)
-		s.loop()
-	}()
+	s := &Signals{caught: make(chan os.Signal, 64), done: ctx.Done(), cancel: cancel}
+	s.soon = time.AfterFunc(untilListening, s.Listen)
 	return ctx, s
+}
+
+// Listen makes sure that SIGINT and SIGTERM are caught. Go starts two threads for the first signal, so it is called when
+// the command has to wait anyway.
+func (s *Signals) Listen() {
+	s.listen.Do(func() {
+		signal.Notify(s.caught, unix.SIGINT, unix.SIGTERM)
+		go s.loop()
+	})
 }
 
 // Stop ends the forwarding. It does not let signals do again what they do to any process: that would take as long as
 // all else at the end of a command that is about to exit.
 func (s *Signals) Stop() {
+	s.soon.Stop()
 	if s.later != nil {
 		s.later.Stop()
 	}
@@ -58,7 +68,7 @@ func (s *Signals) Forward(a *runtime.Active) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.target = a
-	<-s.catching
+	s.Listen()
 	signal.Notify(s.caught, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	s.later = time.AfterFunc(everySignal, func() { signal.Notify(s.caught) })
 }

@@ -24,6 +24,7 @@ type tuningFlags struct {
 }
 
 func (f *tuningFlags) flags() []cli.Flag {
+	f.oomScoreAdj, f.stopTimeout = notGiven, notGiven // as reading the flags would leave them
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "ulimit", Usage: "set a limit of setrlimit(2), `NAME=SOFT[:HARD]`, such as nofile=1024:2048; -1 is no limit", DefaultText: "lrun's own", Destination: &f.ulimits},
 		&cli.StringSliceFlag{Name: "group-add", Usage: "also be in `GROUP`, a name of the image or a number", Destination: &f.groups},

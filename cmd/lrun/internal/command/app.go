@@ -44,10 +44,12 @@ func (a *App) Main(ctx context.Context, args []string) int {
 // Run runs one command line. Nothing is shown of the error that it returns. That nobody reads standard output any
 // more is none.
 func (a *App) Run(ctx context.Context, args []string) error {
-	signal.Ignore(syscall.SIGPIPE) // writing to a closed pipe is an error then, not death
-	defer signal.Reset(syscall.SIGPIPE)
 	return without(a.dispatch(ctx, args), env.ErrOutClosed)
 }
+
+// ignoreClosedPipe makes writing to a closed pipe an error instead of death. It is never taken back: Go would start a thread for
+// that, which costs a command as much as all its arguments.
+func ignoreClosedPipe() { signal.Ignore(syscall.SIGPIPE) }
 
 // dispatch finds out what a command line asks for, and does it.
 func (a *App) dispatch(ctx context.Context, args []string) error {
@@ -57,6 +59,7 @@ func (a *App) dispatch(ctx context.Context, args []string) error {
 	}
 	switch {
 	case global.version:
+		ignoreClosedPipe()
 		_, err := fmt.Fprintln(a.Env.Out, a.Version())
 		return err
 	case len(global.operands) == 0:
@@ -214,11 +217,11 @@ func (a *App) call(ctx context.Context, f form, global, args []string) error {
 	runner := a.runner(cmd, f, global)
 	line := slices.Concat([]string{a.Name}, global, []string{cmd.Name}, read.canonical())
 	run := func(ctx context.Context) error { return withCode(runner.RunContext(ctx, line), f.entry.Fail) }
-	switch {
-	case f.entry.OwnSignals:
-		signal.Reset(syscall.SIGPIPE)
-	case !f.entry.ReadOnly:
-		run = interruptible(run)
+	if !f.entry.OwnSignals {
+		ignoreClosedPipe()
+		if !f.entry.ReadOnly {
+			run = interruptible(run)
+		}
 	}
 	return run(ctx)
 }

@@ -17,6 +17,8 @@ func namesOf(f cli.Flag) []string {
 		return append([]string{f.Name}, f.Aliases...)
 	case *cli.StringSliceFlag:
 		return append([]string{f.Name}, f.Aliases...)
+	case *cli.IntFlag:
+		return append([]string{f.Name}, f.Aliases...)
 	case *cli.Int64Flag:
 		return append([]string{f.Name}, f.Aliases...)
 	default:
@@ -42,13 +44,15 @@ func needed(flags []cli.Flag, given []string) []cli.Flag {
 func silent(f cli.Flag) bool {
 	switch f := f.(type) {
 	case *cli.BoolFlag:
-		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
+		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
 	case *cli.StringFlag:
-		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
+		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
 	case *cli.StringSliceFlag:
 		return optional(f.Required, f.EnvVars) && f.Value == nil
+	case *cli.IntFlag:
+		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
 	case *cli.Int64Flag:
-		return optional(f.Required, f.EnvVars) && zero(&f.Value) && zero(f.Destination)
+		return optional(f.Required, f.EnvVars) && holds(f.Destination, f.Value)
 	default:
 		return false
 	}
@@ -57,8 +61,12 @@ func silent(f cli.Flag) bool {
 // optional says that a flag need not be given, and that nothing but the command line gives it.
 func optional(required bool, variables []string) bool { return !required && len(variables) == 0 }
 
-// zero reports whether p points to nothing, or to the value that it has anyway.
-func zero[T comparable](p *T) bool {
-	var none T
-	return p == nil || *p == none
+// holds reports whether a flag's variable has the flag's default already. Without a variable, what a command reads of a
+// flag that is not there is zero.
+func holds[T comparable](variable *T, value T) bool {
+	var zero T
+	if variable == nil {
+		return value == zero
+	}
+	return *variable == value
 }

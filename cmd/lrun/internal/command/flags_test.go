@@ -14,6 +14,7 @@ func every() []cli.Flag {
 		&cli.BoolFlag{Name: "switch", Aliases: []string{"s"}},
 		&cli.StringFlag{Name: "text", Aliases: []string{"t", "words"}},
 		&cli.StringSliceFlag{Name: "list"},
+		&cli.IntFlag{Name: "count", Aliases: []string{"c"}},
 		&cli.Int64Flag{Name: "number", Aliases: []string{"n"}},
 		&cli.DurationFlag{Name: "while"},
 	}
@@ -28,7 +29,7 @@ func TestNamesOf(t *testing.T) {
 }
 
 func TestNeeded(t *testing.T) {
-	yes, words, five := true, "words", int64(5)
+	yes, words, five, seven := true, "words", int64(5), 7
 	tests := []struct {
 		name  string
 		flags []cli.Flag
@@ -50,6 +51,10 @@ func TestNeeded(t *testing.T) {
 			&cli.BoolFlag{Name: "b", Destination: &yes}, &cli.StringFlag{Name: "s", Destination: &words},
 			&cli.Int64Flag{Name: "n", Destination: &five},
 		}, nil, []string{"b", "s", "n"}},
+		{"a destination with the flag's own value", []cli.Flag{
+			&cli.BoolFlag{Name: "b", Value: true, Destination: &yes}, &cli.StringFlag{Name: "s", Value: words, Destination: &words},
+			&cli.Int64Flag{Name: "n", Value: five, Destination: &five}, &cli.IntFlag{Name: "i", Value: 7, Destination: &seven},
+		}, nil, nil},
 		{"required", []cli.Flag{&cli.StringFlag{Name: "s", Required: true}}, nil, []string{"s"}},
 	}
 	for _, tt := range tests {

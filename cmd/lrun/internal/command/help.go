@@ -29,6 +29,7 @@ func (a *App) showHelp(words []string) error {
 
 // showApp shows the help of the program: the commands by kind, and the global flags.
 func (a *App) showApp() error {
+	ignoreClosedPipe()
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage:  %s [OPTIONS] COMMAND [ARG...]\n\n%s\n", a.Name, a.Usage)
 	var common, rest, groups [][2]string
@@ -61,6 +62,7 @@ func (a *App) showApp() error {
 
 // showGroup shows the help of a group: its commands.
 func (a *App) showGroup(g *Group) error {
+	ignoreClosedPipe()
 	var b strings.Builder
 	path := a.Name + " " + g.Name
 	fmt.Fprintf(&b, "Usage:  %s COMMAND\n\n%s\n", path, g.Usage)
@@ -78,6 +80,7 @@ func (a *App) showGroup(g *Group) error {
 
 // showCommand shows the help of one command.
 func (a *App) showCommand(f form) error {
+	ignoreClosedPipe()
 	var b strings.Builder
 	writeCommand(&b, f, f.entry.New(a.Env))
 	_, err := io.WriteString(a.Env.Out, b.String())

@@ -1,4 +1,5 @@
-package launch
+// Package process is a started process: what becomes of it, and signals to it.
+package process
 
 import (
 	"errors"
@@ -24,7 +25,8 @@ type Process struct {
 	err   error
 }
 
-func newProcess(pid, pidfd int) *Process {
+// New returns the child pid of this process, with its pidfd, or -1. Nobody waits for it before Reap does.
+func New(pid, pidfd int) *Process {
 	p := &Process{Pid: pid, ended: make(chan struct{})}
 	if pidfd >= 0 {
 		p.pidfd = os.NewFile(uintptr(pidfd), "pidfd")
@@ -32,8 +34,8 @@ func newProcess(pid, pidfd int) *Process {
 	return p
 }
 
-// reap waits for the process, which must be this one's child.
-func (p *Process) reap() {
+// Reap waits for the process, which must be this one's child, and lets Wait return.
+func (p *Process) Reap() {
 	defer close(p.ended)
 	for {
 		var status unix.WaitStatus
