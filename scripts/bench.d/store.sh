@@ -75,20 +75,20 @@ section_thousand() {
 	} | timed thousand 3 "\`load\` of 1,000 small layers, in 10 images"
 }
 
-# section_df is about a store of 1,000 layers and 200 containers; --verbose walks it, as du does.
+# section_df is about a root of its own with 1,000 layers and 200 containers; --verbose walks it, as du does.
 section_df() {
-	local work="system df" k
-	load busybox
-	"${lrun[@]}" load -q -i "$FS/images/thousand.tar" >/dev/null
-	for ((k = $("${lrun[@]}" ps -aq | wc -l); k < 200; k++)); do
-		"${lrun[@]}" create --name "df$k" --network none "bench.test/thousand:$((k % 10 + 1))" true >/dev/null
+	local work="system df" k own=("$BENCH_LRUN" --root "$FS/df" --state /run/bench/df)
+	"${own[@]}" load -q -i "$FS/images/thousand.tar" >/dev/null
+	for ((k = 0; k < 200; k++)); do
+		"${own[@]}" create --name "df$k" --network none "bench.test/thousand:$((k % 10 + 1))" true >/dev/null
 	done
 	{
-		add "$work" lrun "${lrun[@]}" system df
-		add "$work -v" lrun "${lrun[@]}" system df -v
-		add "$work -v" du /usr/bin/du -sx "$FS/lrun"
+		add "$work" lrun "${own[@]}" system df
+		add "$work -v" lrun "${own[@]}" system df -v
+		add "$work -v" du /usr/bin/du -sx "$FS/df"
 		want "$work" wall 100
 	} | timed df 20 "\`system df\` of 1,000 layers and 200 containers"
+	rm -rf "$FS/df"
 }
 
 # section_vfs compares creating a container by copying with cp -a of the same tree: without reflinks on ext4, with them
