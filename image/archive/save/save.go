@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -190,6 +191,9 @@ func (a *archive) blob(name string, d digest.Digest) (err error) {
 	}
 	found := d.Algorithm().Hash()
 	n, err := io.Copy(io.MultiWriter(a.tar, found), &reader{a.ctx, io.LimitReader(r, p.size)})
+	if errdefs.IsDataLoss(err) { // of a layer that is put together
+		err = fmt.Errorf("load or pull the image again: %w", err)
+	}
 	if err != nil {
 		return wrap(name, err)
 	}
