@@ -106,14 +106,7 @@ func (k *killTest) run() {
 	start := time.Now()
 	total, _ := k.kill(0)
 	k.settle(0)
-	step, tried := 1, 0
-	if limit := os.Getenv(killPointsEnv); limit != "all" {
-		n, err := strconv.Atoi(cmp.Or(limit, strconv.Itoa(killPointsSample)))
-		if err != nil {
-			k.Fatal(err)
-		}
-		step = max(1, total/n)
-	}
+	step, tried := k.step(total, killPointsSample), 0
 	for n := 1 + step/2; !k.Failed(); n += step {
 		_, killed := k.kill(n)
 		k.settle(n)
@@ -123,6 +116,20 @@ func (k *killTest) run() {
 		tried++
 	}
 	k.Logf("%d points of about %d tried in %v", tried, total, time.Since(start).Round(time.Second))
+}
+
+// step is how far the points are apart that are tried, of total.
+func (k *killTest) step(total, sample int) int {
+	k.Helper()
+	limit := os.Getenv(killPointsEnv)
+	if limit == "all" {
+		return 1
+	}
+	n, err := strconv.Atoi(cmp.Or(limit, strconv.Itoa(sample)))
+	if err != nil {
+		k.Fatal(err)
+	}
+	return max(1, total/n)
 }
 
 // kill prepares the command and kills it at its n-th call.

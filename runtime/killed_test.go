@@ -119,3 +119,74 @@ func writeFile(t *testing.T, path, content string) {
 		t.Fatal(err)
 	}
 }
+
+// A power loss leaves nothing in a state that was not synced: only that of a container which was being started is not.
+func TestStateThatWasCutOff(t *testing.T) {
+	for content, lost := range map[string]bool{"": true, "\x00\x00\x00": true, "{": false} {
+		s, _, _ := open(t)
+		made := create(t, s, runtime.Container{Name: "web"})
+		writeFile(t, filepath.Join(s.Dir(made.ID), "state.json"), content)
+		st, err := s.State(made.ID)
+		if !lost {
+			if !errors.Is(err, errdefs.ErrDataLoss) {
+				t.Errorf("%q: %+v, %v", content, st, err)
+			}
+			continue
+		}
+		if err != nil || st.Status != runtime.Exited || st.ExitCode != 137 || st.Error == "" {
+			t.Errorf("%q: %+v, %v", content, st, err)
+		}
+	}
+}
+
+// The record of a container with --rm is not synced: one that a power loss has cut off is none, and the directory goes.
+func TestRecordThatWasCutOff(t *testing.T) {
+	for _, content := range []string{"", "\x00\x00"} {
+		s, _, _ := open(t)
+		made := create(t, s, runtime.Container{Name: "web", Remove: true})
+		writeFile(t, filepath.Join(s.Dir(made.ID), "config.json"), content)
+		if list, err := s.List(); err != nil || len(list) != 0 {
+			t.Errorf("%q: listed %d, %v", content, len(list), err)
+		}
+		if _, err := s.Get(made.ID); !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("%q: %v", content, err)
+		}
+		if err := s.Sweep(t.Context(), func(context.Context, string) error { return nil }); err != nil {
+			t.Errorf("%q: %v", content, err)
+		}
+		if _, err := os.Lstat(s.Dir(made.ID)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q: the directory is there: %v", content, err)
+		}
+	}
+}
+
+// What is left of a container that has no directory is found when somebody says that there may be something.
+func TestSuspect(t *testing.T) {
+	s, _, _ := open(t)
+	id := runtime.NewID()
+	var released []string
+	release := func(_ context.Context, id string) error {
+		released = append(released, id)
+		return nil
+	}
+	if s.Swept() {
+		t.Error("swept before the first sweep")
+	}
+	if err := s.Suspect(id); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Sweep(t.Context(), release); err != nil || len(released) != 1 || released[0] != id {
+		t.Errorf("released %q, %v", released, err)
+	}
+	if !s.Swept() {
+		t.Error("not swept after the first sweep")
+	}
+	claim, err := s.Claim(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Close()
+	if err := errors.Join(s.Suspect(id), s.Sweep(t.Context(), release)); err != nil || len(released) != 1 {
+		t.Errorf("released %q under who has it, %v", released, err)
+	}
+}

@@ -1,13 +1,9 @@
 package runtime
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
-
-	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
@@ -39,17 +35,10 @@ func (s *Store) recorded(id string) (State, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return State{Status: Created}, nil
-	case errors.Is(err, errdefs.ErrDataLoss) && cutOff(path):
+	case err != nil && atomicfile.CutOff(path): // it was being started when the power went: else its state is durable
 		return lost(State{}), nil
 	}
 	return st, err
-}
-
-// cutOff tells whether a file has a name and no bytes, or none but zeros: that is what a power loss leaves of one that
-// was not synced. Only the state of a container that was being started is not.
-func cutOff(path string) bool {
-	b, err := os.ReadFile(path)
-	return err == nil && len(bytes.Trim(b, "\x00")) == 0
 }
 
 func (s *Store) writeState(id string, st State, sync atomicfile.Sync) error {

@@ -87,8 +87,9 @@ func (s *Store) Create(claim *Claim, c Container) error {
 // is damaged errdefs.ErrDataLoss.
 func (s *Store) Get(id string) (Container, error) {
 	var c Container
-	err := atomicfile.ReadJSON(filepath.Join(s.Dir(id), "config.json"), &c)
-	if errors.Is(err, fs.ErrNotExist) {
+	path := filepath.Join(s.Dir(id), "config.json")
+	err := atomicfile.ReadJSON(path, &c)
+	if errors.Is(err, fs.ErrNotExist) || err != nil && atomicfile.CutOff(path) { // one with --rm went with the machine
 		return c, notFound(id)
 	}
 	return c, err

@@ -32,8 +32,7 @@ func (s *Store) Sweep(ctx context.Context, release func(context.Context, string)
 }
 
 func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context, string) error) error {
-	done := filepath.Join(s.state, "swept")
-	if _, err := os.Lstat(done); err == nil {
+	if s.Swept() {
 		return nil
 	}
 	ids, err := s.ids()
@@ -54,17 +53,26 @@ func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context
 	if err := os.MkdirAll(s.state, 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(done, nil, 0o600)
+	return os.WriteFile(s.swept(), nil, 0o600)
+}
+
+func (s *Store) swept() string { return filepath.Join(s.state, "swept") }
+
+// Swept tells whether the first sweep of this boot has been. Before it, only Suspect tells the sweep of containers that have
+// no directory.
+func (s *Store) Swept() bool {
+	_, err := os.Lstat(s.swept())
+	return err == nil
 }
 
 // recoverUnwatched is recoverAbandoned of a container that may have no claim. It never waits: who has the claim may be
 // this process, or run the container until tomorrow.
 func (s *Store) recoverUnwatched(ctx context.Context, id string, release func(context.Context, string) error) error {
-	return errors.Join(s.touchClaim(id), s.recoverAbandoned(ctx, id, release))
+	return errors.Join(s.Suspect(id), s.recoverAbandoned(ctx, id, release))
 }
 
-// touchClaim makes the file of a claim that nobody has.
-func (s *Store) touchClaim(id string) error {
+// Suspect has the next sweep look at the container id, of which something may be left, unless somebody has it in his hands.
+func (s *Store) Suspect(id string) error {
 	path := s.claimPath(id)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err

@@ -61,6 +61,22 @@ func (s *Store) tied(ctx context.Context, container string) ([]string, error) {
 	return names, err
 }
 
+// Tied lists the containers that volumes are tied to, one as often as there are such volumes.
+func (s *Store) Tied() ([]string, error) {
+	entries, err := os.ReadDir(s.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var ids []string
+	for _, e := range entries {
+		if rest, ok := strings.CutPrefix(e.Name(), tiePrefix); ok {
+			id, _, _ := strings.Cut(rest, "-")
+			ids = append(ids, id)
+		}
+	}
+	return ids, err
+}
+
 // RemoveOf removes the volumes that are tied to a container, but those that inUse says others use.
 func (s *Store) RemoveOf(ctx context.Context, container string, inUse func(name string) (bool, error)) error {
 	names, err := s.tied(ctx, container)

@@ -104,8 +104,8 @@ func (s *Store) Get(name string) (Volume, error) {
 		return v, notFound(name)
 	}
 	err := atomicfile.ReadJSON(s.record(name), &v)
-	if errors.Is(err, fs.ErrNotExist) {
-		return v, notFound(name)
+	if errors.Is(err, fs.ErrNotExist) || err != nil && len(name) == len(NewName()) && atomicfile.CutOff(s.record(name)) {
+		return v, notFound(name) // or it has a name that nobody gave: it was volatile, and went with the machine
 	}
 	return v, err
 }

@@ -2,9 +2,12 @@
 package atomicfile
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -100,13 +103,63 @@ func createUnnamed(path string, data []byte, perm os.FileMode, s Sync) (err erro
 	if err := fill(f, data, perm, s); err != nil {
 		return err
 	}
+	if err := linkUnnamed(f, path); err != nil {
+		return err
+	}
+	return s.Dir(dir)
+}
+
+// linkUnnamed gives a file that has no name one, which is fs.ErrExist if anything has it.
+func linkUnnamed(f *os.File, path string) error {
 	// The empty path needs CAP_DAC_READ_SEARCH, the other way /proc.
-	err = unix.Linkat(fd, "", unix.AT_FDCWD, path, unix.AT_EMPTY_PATH)
+	err := unix.Linkat(int(f.Fd()), "", unix.AT_FDCWD, path, unix.AT_EMPTY_PATH)
 	if errors.Is(err, unix.ENOENT) {
-		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
 	}
 	if err != nil {
-		return &os.LinkError{Op: "link", Old: dir, New: path, Err: err}
+		return &os.LinkError{Op: "link", Old: filepath.Dir(path), New: path, Err: err}
+	}
+	return nil
+}
+
+// Stream is Write of what write writes, which may be much. Where the filesystem has files without a name, a process that is
+// killed leaves nothing, but for the moment between the two names of a file that replaces another.
+func Stream(path string, perm os.FileMode, s Sync, write func(io.Writer) error) (err error) {
+	dir := filepath.Dir(path)
+	temp := filepath.Join(dir, tempPrefix+rand.Text())
+	f, err := os.OpenFile(dir, unix.O_TMPFILE|os.O_WRONLY, 0o600)
+	unnamed := err == nil
+	if !unnamed {
+		if f, err = os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	if err = write(f); err == nil {
+		err = f.Chmod(perm)
+	}
+	if err == nil {
+		err = s.File(f)
+	}
+	if unnamed {
+		if err == nil {
+			err = linkUnnamed(f, path)
+		}
+		switch {
+		case err == nil:
+			return s.Dir(dir)
+		case !errors.Is(err, fs.ErrExist):
+			return err
+		}
+		if err = linkUnnamed(f, temp); err != nil {
+			return err
+		}
+	}
+	if err == nil {
+		err = os.Rename(temp, path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp))
 	}
 	return s.Dir(dir)
 }
@@ -156,6 +209,13 @@ func ReadJSON(path string, v any) error {
 		return fmt.Errorf("decode %q: %w: %w", path, errdefs.ErrDataLoss, err)
 	}
 	return nil
+}
+
+// CutOff tells whether the file at path has no bytes, or none but zeros: that is what a power loss leaves of one that was
+// written as Volatile.
+func CutOff(path string) bool {
+	b, err := os.ReadFile(path)
+	return err == nil && len(bytes.Trim(b, "\x00")) == 0
 }
 
 // publish writes a temporary file beside path, gives it its name by name, and syncs as s wants.

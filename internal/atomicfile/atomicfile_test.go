@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -226,6 +227,40 @@ func TestSync(t *testing.T) {
 	}
 }
 
+func TestStream(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	broken := errors.New("broken")
+	for _, want := range []string{"first", "", "the third"} { // made, then replaced
+		err := Stream(path, 0o640, Durable, func(w io.Writer) error { _, err := io.WriteString(w, want); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkFile(t, path, want, 0o640)
+		err = Stream(path, 0o640, Volatile, func(w io.Writer) error { _, err := io.WriteString(w, "half"); return errors.Join(err, broken) })
+		if !errors.Is(err, broken) {
+			t.Errorf("got %v", err)
+		}
+		checkFile(t, path, want, 0o640)
+	}
+	var during []os.DirEntry
+	err := Stream(filepath.Join(dir, "new"), 0o600, Volatile, func(io.Writer) (err error) { during, err = os.ReadDir(dir); return err })
+	if err != nil || len(during) != 1 {
+		t.Errorf("while a new file is written there are %v (%v): a kill would leave one", during, err)
+	}
+	write := func(io.Writer) error { return nil }
+	if err := Stream(filepath.Join(dir, "no", "f"), 0o600, Durable, write); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("missing directory: %v, want fs.ErrNotExist", err)
+	}
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, "d"), 0o700), os.Remove(path)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Stream(filepath.Join(dir, "d"), 0o600, Durable, write); err == nil {
+		t.Error("a file replaced a directory")
+	}
+	checkNoTemp(t, dir)
+}
+
 func TestMakeDir(t *testing.T) {
 	dir := t.TempDir()
 	deep := filepath.Join(dir, "a", "b", "c")
@@ -260,6 +295,21 @@ func TestMakeDir(t *testing.T) {
 	all.Wait()
 	if made.Load() != 8 {
 		t.Errorf("%d of 8 at once made it", made.Load())
+	}
+}
+
+func TestCutOff(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if CutOff(path) {
+		t.Error("what is not there was not cut off")
+	}
+	for content, want := range map[string]bool{"": true, "\x00\x00": true, "{}": false, "\x00{": false} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := CutOff(path); got != want {
+			t.Errorf("%q: %v", content, got)
+		}
 	}
 }
 

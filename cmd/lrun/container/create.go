@@ -280,30 +280,3 @@ func volumeUsers(e *env.Env) (map[string][]string, error) {
 	}
 	return users, err
 }
-
-// sweeper is releaser for a container that was left half made or half deleted: its bytes may have no record. A damaged
-// record of another snapshot, beside which nobody knows what is needed, does not keep this one from being gone.
-func sweeper(e *env.Env) func(context.Context, string) error {
-	return func(ctx context.Context, id string) error {
-		if err := releaser(e)(ctx, id); err != nil {
-			return err
-		}
-		return e.EachRootfs(func(roots *rootfs.Store) error {
-			if err := roots.Snapshots.Sweep(ctx); !errdefs.IsDataLoss(err) {
-				return err
-			}
-			return nil
-		})
-	}
-}
-
-// sweep puts right what killed processes left. It is quick when nothing is left.
-func sweep(ctx context.Context, e *env.Env) error {
-	if err := e.Privileged(); err != nil {
-		return err
-	}
-	if err := containers(e).Sweep(ctx, sweeper(e)); err != nil {
-		return fmt.Errorf("put right what a killed lrun left: %w", err)
-	}
-	return nil
-}

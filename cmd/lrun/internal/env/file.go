@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 )
 
 // WriteFile makes the file path of what write writes, for the invoking user only, as a whole: after an error what was
@@ -26,22 +28,9 @@ func (e *Env) WriteFile(path string, write func(io.Writer) error) error {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
-	if failed, ok := errors.AsType[*os.PathError](err); ok {
+	err = atomicfile.Stream(path, 0o600, durable, write)
+	if failed, ok := errors.AsType[*os.PathError](err); ok && atomicfile.IsTemp(filepath.Base(failed.Path)) {
 		return &os.PathError{Op: "create", Path: path, Err: failed.Err} // nobody has heard of the other name
 	}
-	if err != nil {
-		return err
-	}
-	if err = write(f); err == nil {
-		err = durable.File(f)
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return durable.Dir(filepath.Dir(path))
+	return err
 }
