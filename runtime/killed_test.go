@@ -17,15 +17,16 @@ func TestRemovedContainerWhoseLrunWasKilled(t *testing.T) {
 	for name, c := range map[string]struct {
 		remove  bool
 		state   string
-		claimed string // held, left or none
+		claimed string // held, left or none; no boot: none, and nobody has swept in this boot
 		seen    bool
 	}{
 		"running, its lrun is there":               {true, `{"status":"running","pid":4194305}`, "held", true},
 		"being made, its lrun is there":            {true, "", "held", true},
 		"half made, its lrun was killed":           {true, "", "left", false},
 		"it ended, its lrun was killed":            {true, `{"status":"running","pid":4194305}`, "left", false},
-		"it ended with the machine":                {true, `{"status":"running","pid":4194305}`, "none", false},
+		"it ended with the machine":                {true, `{"status":"running","pid":4194305}`, "no boot", false},
 		"created and not started":                  {true, "", "none", true},
+		"created before the machine went down":     {true, "", "no boot", false},
 		"it is to stay, and its lrun was killed":   {false, `{"status":"running","pid":4194305}`, "left", true},
 		"it is to stay, and went with the machine": {false, `{"status":"running","pid":4194305}`, "none", true},
 	} {
@@ -42,6 +43,8 @@ func TestRemovedContainerWhoseLrunWasKilled(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer claim.Close()
+			case "none":
+				writeFile(t, filepath.Join(state, "swept"), "")
 			case "left":
 				writeFile(t, filepath.Join(state, "active", made.ID), "")
 			}

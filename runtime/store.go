@@ -118,7 +118,7 @@ func (s *Store) Abandoned(id string) bool {
 	if stErr != nil || alive(st) {
 		return false
 	}
-	return err == nil || st.Status != Created
+	return err == nil || st.Status != Created || !s.Swept() // the first sweep after a boot removes it
 }
 
 // Resolve finds a container by its name, its id or a prefix of the id that no other has.
