@@ -55,7 +55,7 @@ func suspect(ctx context.Context, e *env.Env) error {
 	if store.Swept() {
 		return nil
 	}
-	if _, err := os.Lstat(e.Root()); err != nil {
+	if _, err := os.Lstat(e.Root()); errors.Is(err, os.ErrNotExist) {
 		return nil // nothing can be left, and a sweep makes no root
 	}
 	err := e.EachRootfs(func(roots *rootfs.Store) error {
