@@ -134,7 +134,7 @@ func (v *inventory) giveFixed(o *tree.Owners) error {
 	for _, path := range []string{".", "images", "images/blobs", "images/blobs/sha256", "images/blobs/sha384", "images/blobs/sha512", "snapshots"} {
 		o.GiveAlone(path, int(records))
 	}
-	for _, path := range []string{"format.json", "lock", "images/oci-layout", "images/index.json", "ingest", "containers", "names", "userns", "volumes"} {
+	for _, path := range []string{"format.json", "lock", "images/oci-layout", "images/index.json", "ingest", "containers", "mountpoints", "names", "userns", "volumes"} {
 		o.Give(path, int(records))
 	}
 	o.Give("unpack", int(staging))
