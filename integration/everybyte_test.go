@@ -254,7 +254,7 @@ func (b *byteTest) check(what string) {
 // rows adds up the rows of system df -v.
 func (b *byteTest) rows() (sum, total int64, said string) {
 	out, _ := b.command("lrun", "system", "df", "-v", "--format", "{{range .Bytes}}{{.Bytes}} {{end}}{{.Total}}").CombinedOutput()
-	for _, field := range strings.Fields(strings.SplitN(string(out), "\n", 2)[0]) {
+	for field := range strings.FieldsSeq(strings.SplitN(string(out), "\n", 2)[0]) {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil || n < 0 {
 			return -1, -1, string(out)
