@@ -26,9 +26,8 @@ const (
 	earlyFile = 1 << 20
 	// holeSize is the block in which zeros are looked for: that of nearly every filesystem.
 	holeSize = 4096
-	// bufferSize is how much is written at once. Since ext4 has large folios the kernel makes them as large as a write:
-	// those of 128 KiB and more come from memory that nobody used lately, and in a virtual machine a write of that
-	// size takes six times as long.
+	// bufferSize is how much is written at once. On ext4 of Linux 6.18, in a virtual machine, writing the same bytes in
+	// pieces of 128 KiB or more took the kernel about six times as long (docs/performance.md).
 	bufferSize = 64 << 10
 )
 
