@@ -169,7 +169,7 @@ func TestHealInUse(t *testing.T) {
 // TestAddSharesNoDamage: an image that has a layer in common with another one does not take over damaged bytes.
 func TestAddSharesNoDamage(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
-		first := w.mustAdd(t, spec{layers: [][]byte{change, another}, refs: []string{"first:1"}})
+		first := w.mustAdd(t, spec{layers: [][]byte{another, base}, refs: []string{"first:1"}})
 		for layer := range 2 {
 			if err := os.Remove(firstFile(t, w.data(t, first, layer))); err != nil {
 				t.Fatal(err)
