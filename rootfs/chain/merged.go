@@ -3,7 +3,10 @@ package chain
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/overlay"
@@ -28,6 +31,9 @@ func (m *Maker) Dirs(ctx context.Context, key string) ([]string, error) {
 // OpenMerged mounts the merge of dirs, nearest first, read-only and attached nowhere, in the best of
 // the ways that this kernel has. The first may be the tree of a snapshot with a limit. The caller closes it.
 func OpenMerged(dirs []string) (*os.File, error) {
+	if len(dirs) == 0 {
+		return nil, fmt.Errorf("merge nothing: no directory: %w", errdefs.ErrInvalidArgument)
+	}
 	over, err := quota.OverTree(dirs[0])
 	if err != nil {
 		return nil, err
