@@ -39,8 +39,6 @@ func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgr
 	c := &Child{spawned: make(chan error, 1), taken: make(chan struct{})}
 	go func() {
 		stack.Ensure()
-		// The child, which inherits this, is what all waits for; this process has more threads than there may be CPUs.
-		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -20) // without CAP_SYS_NICE it takes its turn
 		// A container may ask to die with the thread that made it, so this one stays until it has ended.
 		runtime.LockOSThread()
 		process, socket, exe, err := spawn(namespaces, ids, group)

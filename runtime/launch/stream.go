@@ -51,9 +51,8 @@ func (s *streams) plan(p *planner) error {
 	if err := s.own(uid); err != nil {
 		return fmt.Errorf("give the standard streams to the container's user: %w", err)
 	}
-	session := stage.Step{Op: stage.OpSession, FD: -1, Flags: niceness()}
 	if s.terminal == nil {
-		p.add(session)
+		p.do(stage.Step{Op: stage.OpSession})
 		for number, f := range s.container {
 			index := -1
 			if f != nil {
@@ -64,21 +63,11 @@ func (s *streams) plan(p *planner) error {
 		return nil
 	}
 	index := p.file(s.terminal)
-	session.FD = index
-	p.add(session)
+	p.add(stage.Step{Op: stage.OpSession, FD: index})
 	for number := range uint64(3) {
 		p.add(stage.Step{Op: stage.OpStdio, FD: index, Flags: number})
 	}
 	return nil
-}
-
-// niceness is this thread's nice value, which the container's program is to have: the thread that makes its process has another.
-func niceness() uint64 {
-	value, err := unix.Getpriority(unix.PRIO_PROCESS, 0) // 20 less the nice value, getpriority(2)
-	if err != nil {
-		return 0
-	}
-	return uint64(20 - value)
 }
 
 // own lets the user, by the host's number, open /dev/stdout by its name.

@@ -5,6 +5,7 @@ import "syscall"
 // attribute writes to a file of the host's procfs about this very thread, before the container's tree hides it: its
 // profile at the next exec. Anything else mounted at /proc would take the words and change nothing.
 func (c *child) attribute(s *Step) syscall.Errno {
+	result := syscall.ENOENT
 	for _, path := range s.Data {
 		c.detail = path
 		fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
@@ -14,14 +15,14 @@ func (c *child) attribute(s *Step) syscall.Errno {
 		if err != nil {
 			return errnoOf(err)
 		}
-		errno := writeAttribute(fd, string(s.Blob))
+		result = writeAttribute(fd, string(s.Blob))
 		closeFD(fd)
-		if errno == 0 {
-			c.detail = ""
-		}
-		return errno
+		break
 	}
-	return syscall.ENOENT
+	if result == 0 {
+		c.detail = ""
+	}
+	return result
 }
 
 func writeAttribute(fd int, value string) syscall.Errno {

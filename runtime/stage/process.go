@@ -11,9 +11,8 @@ func sethostname(name string) syscall.Errno {
 
 // session starts a new one, so that the host's terminal is out of reach, and takes the container's.
 func (c *child) session(s *Step) syscall.Errno {
-	_ = errno3(syscall.SYS_SETPRIORITY, 0, 0, uintptr(s.Flags)) // no less than before; where a filter forbids it, it was never more
-	if errno := errno3(syscall.SYS_SETSID, 0, 0, 0); errno != 0 {
-		return errno
+	if _, err := syscall.Setsid(); err != nil {
+		return errnoOf(err)
 	}
 	if errno := newKeyring(); errno != 0 {
 		return errno

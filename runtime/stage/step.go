@@ -40,8 +40,7 @@ const (
 	OpDevice
 	// OpPivot makes the root attached by OpRoot the root of this process and drops the host's.
 	OpPivot
-	// OpSession starts a session, with the nice value Flags and a keyring of its own; with a descriptor (a terminal) that becomes
-	// its controlling terminal.
+	// OpSession starts a session, with a keyring of its own; with a descriptor (a terminal) that becomes its controlling terminal.
 	OpSession
 	// OpStdio puts the descriptor, or without one the container's own /dev/null, at the number Flags (0, 1, 2).
 	OpStdio
