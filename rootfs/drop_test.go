@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -21,6 +20,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
 	commit "github.com/lrun-dev/lrun/image/child"
+	"github.com/lrun-dev/lrun/internal/testutil"
 	lt "github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/layer/split"
 	"github.com/lrun-dev/lrun/rootfs/dropped"
@@ -93,20 +93,6 @@ func (w *world) exact(t testing.TB, im image.Image, layers [][]byte) {
 	}
 }
 
-// used is how many bytes the root takes on disk, as du counts.
-func (w *world) used(t testing.TB) int64 {
-	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "du", "-sB1", w.root).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var n int64
-	if _, err := fmt.Sscan(string(out), &n); err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 // other is the same root by the other driver.
 func (w *world) other(t testing.TB) *world {
 	t.Helper()
@@ -117,7 +103,7 @@ func TestDropBlobs(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		layers := heavy()
 		im := w.mustAdd(t, spec{layers: layers, refs: []string{"app:1", "app:2"}})
-		files, used := w.files(t), w.used(t)
+		files, used := w.files(t), testutil.DiskUsage(t, w.root)
 		dry := w.drop(t, dropped.Options{DryRun: true})
 		w.unchanged(t, files)
 		if len(dry) != 3 || strings.Join(dry[0].Images, " ") != "app:1 app:2" {
@@ -131,7 +117,7 @@ func TestDropBlobs(t *testing.T) {
 			}
 			sum += o.Bytes
 		}
-		if now := w.used(t); now != used-sum {
+		if now := testutil.DiskUsage(t, w.root); now != used-sum {
 			t.Errorf("%d bytes were in use, %d are said to be reclaimed, and %d are in use", used, sum, now)
 		}
 		w.exact(t, im, layers)

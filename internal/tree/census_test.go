@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -99,7 +98,7 @@ func TestCensusAgreesWithDu(t *testing.T) {
 			}
 		}
 		got, err := o.Census(t.Context(), dir)
-		if sum, want := total(got), du(t, dir); err != nil || sum != want {
+		if sum, want := total(got), testutil.DiskUsage(t, dir); err != nil || sum != want {
 			t.Errorf("seed %d: %v make %d, %v; du says %d", seed, got, sum, err, want)
 		}
 	}
@@ -110,20 +109,6 @@ func total(list []int64) (sum int64) {
 		sum += n
 	}
 	return sum
-}
-
-// du is what du -x counts.
-func du(t *testing.T, dir string) int64 {
-	t.Helper()
-	out, err := exec.Command("du", "-sx", "--block-size=1", dir).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.ParseInt(strings.Fields(string(out))[0], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 func TestCensusLeavesMountsOut(t *testing.T) {
@@ -137,7 +122,7 @@ func TestCensusLeavesMountsOut(t *testing.T) {
 	defer unix.Unmount(dir+"/m", unix.MNT_DETACH)
 	apply(t, dir, file("m/f", "x", 0o600))
 	got, err := new(Owners).Census(t.Context(), dir)
-	if want := du(t, dir); err != nil || total(got) != want {
+	if want := testutil.DiskUsage(t, dir); err != nil || total(got) != want {
 		t.Errorf("got %v, %v; du says %d", got, err, want)
 	}
 	if err := unix.Mount(dir+"/d", dir+"/bound", "", unix.MS_BIND, ""); err != nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/prune"
 	"github.com/lrun-dev/lrun/internal/gc"
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime"
 )
 
@@ -97,7 +97,7 @@ func TestEveryByteOfADamagedRoot(t *testing.T) {
 			if !strings.Contains(stderr, step.complains) || step.complains != "" && stderr == "" {
 				t.Errorf("stderr %q, want %q", stderr, step.complains)
 			}
-			if used := du(t, filepath.Join(dir, "root")); now.Total != used || sum(now) != used {
+			if used := testutil.DiskUsage(t, filepath.Join(dir, "root")); now.Total != used || sum(now) != used {
 				t.Errorf("the rows make %d, the total is %d, du says %d: %v", sum(now), now.Total, used, now.Bytes)
 			}
 			if grown := bytesOf(now, step.part) - bytesOf(before, step.part); i > 0 && grown < 20_480 {
@@ -124,19 +124,6 @@ func bytesOf(all everything, part string) int64 {
 	return 0
 }
 
-func du(t *testing.T, dir string) int64 {
-	t.Helper()
-	out, err := exec.Command("du", "-sx", "--block-size=1", dir).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := strconv.ParseInt(strings.Fields(string(out))[0], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 // TestRootBehindALink is about a root whose path is a link to where it is.
 func TestRootBehindALink(t *testing.T) {
 	dir := t.TempDir()
@@ -147,7 +134,7 @@ func TestRootBehindALink(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, out, stderr := df(t, dir, "-v", "--format", "{{.Total}}")
-	if want := strconv.FormatInt(du(t, dir+"/elsewhere"), 10) + "\n"; code != 0 || out != want {
+	if want := strconv.FormatInt(testutil.DiskUsage(t, dir+"/elsewhere"), 10) + "\n"; code != 0 || out != want {
 		t.Errorf("exit code %d, got %q, want %q, %s", code, out, want, stderr)
 	}
 }
