@@ -42,16 +42,15 @@ func (s *Store) claim(name string, r *record) (*claim, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &claim{f}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(fmt.Errorf("snapshot %q is being committed: %w", string(r.Key), errdefs.ErrFailedPrecondition), f.Close())
 	} else if err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %q: %w", f.Name(), err), f.Close())
 	}
 	if err := errors.Join(empty(f), write(f, content)); err != nil {
-		return nil, errors.Join(err, c.abandon())
+		return nil, errors.Join(err, (&claim{f}).abandon())
 	}
-	return c, nil
+	return &claim{f}, nil
 }
 
 // empty cuts what a dead process has left in f. A file that is empty already is left alone: ext4 writes the bytes of one
@@ -87,8 +86,12 @@ func (c *claim) abandon() error {
 	return errors.Join(os.Remove(c.f.Name()), c.f.Close())
 }
 
-// drop is abandon for who has not locked the store.
-func (s *Store) drop(c *claim) error { return s.locked(c.abandon) }
+// drop is abandon for who has not locked the store. If it cannot be locked, the claim is at least nobody's any more, and the
+// next sweep takes it.
+func (s *Store) drop(c *claim) error {
+	defer c.f.Close() // once more, where abandon was called
+	return s.locked(c.abandon)
+}
 
 // unclaimed fails when a living process is committing r. The store is locked.
 func (s *Store) unclaimed(r *record) error {

@@ -90,3 +90,24 @@ func TestDiscardAfterASweep(t *testing.T) {
 	must(t)(s.Discard(t.Context(), orphans))
 	checkEmpty(t, s)
 }
+
+// Who cannot lock the store to take back what failed, for want of descriptors for example, must not look alive: nobody would
+// sweep it.
+func TestDropWithoutTheLock(t *testing.T) {
+	s, _ := newStore(t)
+	r := &record{Key: "key", Kind: Active, ID: newID()}
+	c, err := s.begin(r)
+	must(t)(err)
+	lock := filepath.Join(s.dir, "lock")
+	must(t)(os.Rename(lock, lock+"ed"))
+	must(t)(os.Symlink("lock", lock)) // which cannot be opened
+	if err := s.drop(c); err == nil {
+		t.Error("the store was locked all the same")
+	}
+	must(t)(os.Remove(lock))
+	must(t)(os.Rename(lock+"ed", lock))
+	must(t)(s.Sweep(t.Context()))
+	if left, err := os.ReadDir(filepath.Join(s.dir, "staging")); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}

@@ -172,9 +172,7 @@ func (r *record) check() error {
 }
 
 // isID reports whether s has the form of an id.
-func isID(s string) bool {
-	return len(s) == idLen && strings.Trim(s, "0123456789abcdef") == ""
-}
+func isID(s string) bool { return len(s) == idLen && strings.Trim(s, "0123456789abcdef") == "" }
 
 // records calls fn for each record, in the order of file names. Those that vanish meanwhile are
 // left out; those that are unreadable too, and are in the error, which is returned at the end.
