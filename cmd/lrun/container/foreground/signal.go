@@ -24,13 +24,14 @@ const untilListening = 20 * time.Millisecond
 // Signals catches what is sent to lrun: before the container runs, SIGINT and SIGTERM stop the command, and others do
 // what they do to any process; from then on every signal is the container's.
 type Signals struct {
-	done   <-chan struct{} // of the context that Catch returns
-	cancel context.CancelFunc
-	caught chan os.Signal
-	listen sync.Once
-	soon   *time.Timer
+	cancel  context.CancelFunc // of the context that Catch returns
+	stopped chan struct{}      // closed by Stop
+	caught  chan os.Signal
+	listen  sync.Once
+	soon    *time.Timer
 
 	mu     sync.Mutex
+	early  syscall.Signal // the latest that cancelled the context
 	target *runtime.Active
 	later  *time.Timer
 }
@@ -39,7 +40,7 @@ type Signals struct {
 // the container runs.
 func Catch(ctx context.Context) (context.Context, *Signals) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Signals{caught: make(chan os.Signal, 64), done: ctx.Done(), cancel: cancel}
+	s := &Signals{caught: make(chan os.Signal, 64), stopped: make(chan struct{}), cancel: cancel}
 	s.soon = time.AfterFunc(untilListening, s.Listen)
 	return ctx, s
 }
@@ -57,17 +58,22 @@ func (s *Signals) Listen() {
 // all else at the end of a command that is about to exit.
 func (s *Signals) Stop() {
 	s.soon.Stop()
+	close(s.stopped)
 	if s.later != nil {
 		s.later.Stop()
 	}
 	s.cancel()
 }
 
-// Forward makes a the target of what is caught from now on.
+// Forward makes a the target of what is caught from now on, and of what was to stop the start and came when that could not
+// be stopped any more.
 func (s *Signals) Forward(a *runtime.Active) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.target = a
+	if s.early != 0 {
+		_ = a.Signal(s.early) // it may have ended meanwhile
+	}
 	s.Listen()
 	signal.Notify(s.caught, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 	s.later = time.AfterFunc(everySignal, func() { signal.Notify(s.caught) })
@@ -76,7 +82,7 @@ func (s *Signals) Forward(a *runtime.Active) {
 func (s *Signals) loop() {
 	for {
 		select {
-		case <-s.done:
+		case <-s.stopped:
 			return
 		case caught := <-s.caught:
 			s.deliver(caught)
@@ -97,6 +103,7 @@ func (s *Signals) deliver(caught os.Signal) {
 	case s.target != nil:
 		_ = s.target.Signal(number) // it may have ended meanwhile
 	case number == unix.SIGINT || number == unix.SIGTERM:
+		s.early = number
 		s.cancel()
 	}
 }
