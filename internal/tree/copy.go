@@ -33,6 +33,9 @@ func Copy(ctx context.Context, dst, src string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
+	if err := dropACLs(to); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	c := &copier{ctx: ctx, fail: stop, root: to, links: map[inode]string{}, slots: make(chan struct{}, workers())}
@@ -83,7 +86,7 @@ func (c *copier) directory(to, from *os.File, path string) {
 		c.fail(entryError("stat", from, ".", err))
 		return
 	}
-	if err := copyMeta(int(to.Fd()), int(from.Fd()), &st, to.Name()); err != nil {
+	if err := copyMeta(int(to.Fd()), int(from.Fd()), &st, to, "."); err != nil {
 		c.fail(err)
 	}
 }
@@ -96,7 +99,7 @@ func (c *copier) entry(to, from *os.File, path, name string, others *sync.WaitGr
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		return c.subdirectory(to, from, path, name, others)
+		return c.subdirectory(to, from, path, name, &st, others)
 	case unix.S_IFSOCK:
 		return nil
 	}
@@ -107,12 +110,12 @@ func (c *copier) entry(to, from *os.File, path, name string, others *sync.WaitGr
 }
 
 // subdirectory copies a directory, here or in another goroutine.
-func (c *copier) subdirectory(to, from *os.File, path, name string, others *sync.WaitGroup) error {
+func (c *copier) subdirectory(to, from *os.File, path, name string, st *unix.Stat_t, others *sync.WaitGroup) error {
 	src, err := openDir(from, name)
 	if err != nil {
 		return err
 	}
-	if err := unix.Mkdirat(int(to.Fd()), name, 0o700); err != nil {
+	if err := unix.Mkdirat(int(to.Fd()), name, st.Mode&0o777|0o700); err != nil {
 		return errors.Join(entryError("mkdir", to, name, err), src.Close())
 	}
 	dst, err := openDir(to, name)
@@ -181,14 +184,14 @@ func readlink(dir *os.File, name string) (string, error) {
 	return string(buf[:n]), nil
 }
 
-// regular copies a file with its metadata.
+// regular copies a file with its metadata. It has its mode at once, since nobody comes through the root of the copy yet.
 func (c *copier) regular(to, from *os.File, name string, st *unix.Stat_t) error {
-	src, err := unix.Openat(int(from.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	src, err := unix.Openat(int(from.Fd()), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOATIME|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return entryError("open", from, name, err)
 	}
 	defer unix.Close(src)
-	dst, err := unix.Openat(int(to.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	dst, err := unix.Openat(int(to.Fd()), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, st.Mode&0o777)
 	if err != nil {
 		return entryError("create", to, name, err)
 	}
@@ -196,7 +199,7 @@ func (c *copier) regular(to, from *os.File, name string, st *unix.Stat_t) error 
 	if err != nil {
 		err = &fs.PathError{Op: "copy", Path: from.Name() + "/" + name, Err: err}
 	} else {
-		err = copyMeta(dst, src, st, to.Name()+"/"+name)
+		err = copyMeta(dst, src, st, to, name)
 	}
 	return errors.Join(err, unix.Close(dst))
 }

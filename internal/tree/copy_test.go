@@ -34,6 +34,8 @@ func TestCopyMetadata(t *testing.T) {
 		{"mode 0", []change{file("f", "x", 0), directory("d", 0)}},
 		{"setuid, setgid, sticky", []change{file("u", "x", 0o755|os.ModeSetuid), file("g", "x", 0o755|os.ModeSetgid), directory("t", 0o777|os.ModeSticky), directory("s", 0o755|os.ModeSetgid)}},
 		{"setuid of another owner", []change{file("f", "x", 0o600), owner("f", 1000, 1001), mode("f", 0o4711|os.ModeSetuid)}},
+		{"setuid FIFO of another owner", []change{node("p", unix.S_IFIFO|0o600, 0), owner("p", 1000, 0), mode("p", 0o711|os.ModeSetuid)}},
+		{"another user, the same group", []change{file("f", "x", 0o644), owner("f", 1000, 0), directory("d", 0o755), owner("d", 1000, 0), symlink("x", "l"), owner("l", 1000, 0)}},
 		{"large ids", []change{file("f", "x", 0o600), owner("f", 4294967294, 65536), directory("d", 0o755), owner("d", 70000, 4294967294)}},
 		{"owner below a setgid directory", []change{directory("d", 0o755), owner("d", 0, 50), mode("d", 0o755|os.ModeSetgid), directory("d/e", 0o755), owner("d/e", 7, 8), file("d/f", "", 0o600), owner("d/f", 1, 2)}},
 		{"times", []change{file("f", "x", 0o600), mtime("f", -1, 999999999), symlink("f", "l"), mtime("l", 1, 2), directory("d", 0o755), file("d/f", "x", 0o600), mtime("d", longAgo.Unix(), 123456789)}},
@@ -47,25 +49,38 @@ func TestCopyMetadata(t *testing.T) {
 		{"odd names", []change{file("a\nb", "x", 0o600), file("\xff\xfe", "x", 0o600), file(strings.Repeat("n", 255), "x", 0o600), file("-rf", "x", 0o600)}},
 		{"root", []change{file("f", "x", 0o600), owner(".", 1, 2), xattr(".", "user.root", "1"), mode(".", 0o1750|os.ModeSticky), mtime(".", 7, 8)}},
 	}
+	places := []struct {
+		name  string
+		umask int
+		make  []change
+	}{
+		{"no umask", 0, nil}, // most files are right as they are made
+		{"umask 077", 0o077, nil},
+		{"a default access list", 0, []change{xattr(".", "system.posix_acl_default", acl)}},
+		{"a setgid directory of another group", 0, []change{owner(".", 0, 77), mode(".", 0o755|os.ModeSetgid)}},
+	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := scratch(t)
-			apply(t, dir, directory("src", 0o755))
-			apply(t, dir+"/src", tt.make...)
-			before := testutil.TreeHash(t, dir+"/src")
-			old := unix.Umask(0o077)
-			err := Copy(t.Context(), dir+"/dst", dir+"/src")
-			unix.Umask(old)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if testutil.TreeHash(t, dir+"/dst") != before {
-				t.Errorf("the copy differs:\n%s", diff(dir))
-			}
-			if testutil.TreeHash(t, dir+"/src") != before {
-				t.Error("the source changed")
-			}
-		})
+		for _, place := range places {
+			t.Run(tt.name+", "+place.name, func(t *testing.T) {
+				dir := scratch(t)
+				apply(t, dir, directory("src", 0o755))
+				apply(t, dir+"/src", tt.make...)
+				apply(t, dir, place.make...)
+				before := testutil.TreeHash(t, dir+"/src")
+				old := unix.Umask(place.umask)
+				err := Copy(t.Context(), dir+"/dst", dir+"/src")
+				unix.Umask(old)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if testutil.TreeHash(t, dir+"/dst") != before {
+					t.Errorf("the copy differs:\n%s", diff(dir))
+				}
+				if testutil.TreeHash(t, dir+"/src") != before {
+					t.Error("the source changed")
+				}
+			})
+		}
 	}
 }
 

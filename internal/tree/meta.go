@@ -27,24 +27,33 @@ func CopyRoot(dst, src string) (err error) {
 	if err := unix.Fstat(int(from.Fd()), &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: src, Err: err}
 	}
-	return copyMeta(int(to.Fd()), int(from.Fd()), &st, dst)
+	return copyMeta(int(to.Fd()), int(from.Fd()), &st, to, ".")
 }
 
-// copyMeta gives the open file to all that st and from's extended attributes say. The order matters:
-// a change of owner clears setuid and file capabilities, and every other change sets times.
-func copyMeta(to, from int, st *unix.Stat_t, name string) error {
-	if err := unix.Fchown(to, int(st.Uid), int(st.Gid)); err != nil {
-		return &fs.PathError{Op: "chown", Path: name, Err: err}
+// copyMeta gives the open file to, which is name in dir, all that st and from's extended attributes say, but for what it
+// has already: each change is one of the filesystem's journal. The order matters: a change of owner clears setuid and
+// file capabilities, and every other change sets times.
+func copyMeta(to, from int, st *unix.Stat_t, dir *os.File, name string) error {
+	var has unix.Stat_t
+	if err := unix.Fstat(to, &has); err != nil {
+		return entryError("stat", dir, name, err)
+	}
+	if !sameOwner(&has, st) {
+		if err := unix.Fchown(to, int(st.Uid), int(st.Gid)); err != nil {
+			return entryError("chown", dir, name, err)
+		}
 	}
 	if err := copyXattrs(fdXattrs(to), fdXattrs(from)); err != nil {
-		return &fs.PathError{Op: "copy xattrs of", Path: name, Err: err}
+		return entryError("copy xattrs of", dir, name, err)
 	}
-	if err := unix.Fchmod(to, st.Mode&0o7777); err != nil {
-		return &fs.PathError{Op: "chmod", Path: name, Err: err}
+	if !sameMode(&has, st) {
+		if err := unix.Fchmod(to, st.Mode&0o7777); err != nil {
+			return entryError("chmod", dir, name, err)
+		}
 	}
 	// An empty path with a descriptor is futimens(2).
 	if err := unix.UtimesNanoAt(to, "", times(st), unix.AT_EMPTY_PATH); err != nil {
-		return &fs.PathError{Op: "set times of", Path: name, Err: err}
+		return entryError("set times of", dir, name, err)
 	}
 	return nil
 }
@@ -52,13 +61,19 @@ func copyMeta(to, from int, st *unix.Stat_t, name string) error {
 // copyNodeMeta is copyMeta for name in to and from, which is not to be opened: a link, device or FIFO.
 func copyNodeMeta(to, from *os.File, name string, st *unix.Stat_t) error {
 	at := int(to.Fd())
-	if err := unix.Fchownat(at, name, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return entryError("chown", to, name, err)
+	var has unix.Stat_t
+	if err := unix.Fstatat(at, name, &has, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return entryError("stat", to, name, err)
+	}
+	if !sameOwner(&has, st) {
+		if err := unix.Fchownat(at, name, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+			return entryError("chown", to, name, err)
+		}
 	}
 	if err := copyXattrs(pathXattrs(procPath(to, name)), pathXattrs(procPath(from, name))); err != nil {
 		return entryError("copy xattrs of", to, name, err)
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+	if !sameMode(&has, st) && st.Mode&unix.S_IFMT != unix.S_IFLNK {
 		if err := unix.Fchmodat(at, name, st.Mode&0o7777, 0); err != nil {
 			return entryError("chmod", to, name, err)
 		}
@@ -69,8 +84,26 @@ func copyNodeMeta(to, from *os.File, name string, st *unix.Stat_t) error {
 	return nil
 }
 
+func sameOwner(a, b *unix.Stat_t) bool { return a.Uid == b.Uid && a.Gid == b.Gid }
+
+// sameMode reports whether a has the mode of b, and keeps it when its owner changes.
+func sameMode(a, b *unix.Stat_t) bool {
+	return a.Mode == b.Mode && (b.Mode&(unix.S_ISUID|unix.S_ISGID) == 0 || sameOwner(a, b))
+}
+
 // times returns what utimensat takes.
 func times(st *unix.Stat_t) []unix.Timespec { return []unix.Timespec{st.Atim, st.Mtim} }
+
+// dropACLs removes what the directory d has inherited of a default access list. What is made in it then inherits nothing.
+func dropACLs(d *os.File) error {
+	for _, name := range []string{"system.posix_acl_default", "system.posix_acl_access"} {
+		err := unix.Fremovexattr(int(d.Fd()), name)
+		if err != nil && !errors.Is(err, unix.ENODATA) && !errors.Is(err, unix.ENOTSUP) {
+			return entryError("remove xattr "+name+" of", d, ".", err)
+		}
+	}
+	return nil
+}
 
 // procPath names an entry of an open directory for calls that take paths alone.
 func procPath(dir *os.File, name string) string {
