@@ -97,6 +97,14 @@ func newPowered(t *testing.T, filesystem string, options ...string) *powered {
 	if err != nil {
 		t.Fatal(err)
 	}
+	m := poweredAt(t, filesystem, dir, options...)
+	m.makeArchives()
+	return m
+}
+
+// poweredAt is a store in a directory that is there and empty, and goes with the test.
+func poweredAt(t *testing.T, filesystem, dir string, options ...string) *powered {
+	t.Helper()
 	m := &powered{T: t, filesystem: filesystem, dir: dir, disks: filepath.Join(dir, "disks")}
 	m.work = newWork(m, options)
 	t.Cleanup(func() {
@@ -109,7 +117,6 @@ func newPowered(t *testing.T, filesystem string, options ...string) *powered {
 	}
 	m.makeDisk(filepath.Join(dir, "disks.img"), "xfs", 4<<30)
 	m.sh("mount -o loop %s/disks.img %s", dir, m.disks)
-	m.makeArchives()
 	return m
 }
 
@@ -156,11 +163,15 @@ func (m *powered) unplug() {
 // plug mounts the disk in a machine that has just started: the state directory is empty and the boot another.
 func (m *powered) plug() {
 	m.Helper()
-	options := "loop"
+	m.plugIn(m.disk(), "loop")
+}
+
+func (m *powered) plugIn(disk, options string) {
+	m.Helper()
 	if m.filesystem == "xfs" {
 		options += ",nouuid"
 	}
-	m.sh("mount -o %s %s %s/disk", options, m.disk(), m.dir)
+	m.sh("mount -o %s %s %s/disk", options, disk, m.dir)
 	boot := fmt.Sprintf("%08x-0000-4000-8000-%012x\n", os.Getpid(), m.losses)
 	if err := errors.Join(os.RemoveAll(m.state()), os.WriteFile(m.dir+"/boot_id", []byte(boot), 0o444)); err != nil {
 		m.Fatal(err)

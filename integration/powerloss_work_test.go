@@ -22,6 +22,7 @@ type work struct {
 
 	mu    sync.Mutex
 	known map[string]fact
+	told  func(known map[string]fact) // is called at each change of it, one after the other, unless nil
 }
 
 // fact is what a command has reported of a container, an image or a volume. A command that is at work makes it unknown.
@@ -172,6 +173,9 @@ func (w *work) note(s deed, begins bool) bool {
 				w.known[name] = fact{there: there, unknown: begins, version: w.known[name].version + 1}
 			}
 		}
+	}
+	if w.told != nil {
+		w.told(w.known)
 	}
 	return true
 }

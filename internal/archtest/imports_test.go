@@ -96,11 +96,12 @@ var rows = map[string]row{
 	"scripts/*":                {6, nil}, // measure the binary from outside
 	"integration":              {6, []string{"*"}},
 	"integration/oracle":       {6, nil},
+	"integration/writelog":     {6, nil}, // what a disk was told to write
 	"integration/oracle/probe": {6, nil}, // runs inside containers
 }
 
 // testOnly are the packages that only tests import, and each other.
-var testOnly = []string{"internal/archtest", "internal/testutil", "layer/layertest", "layer/layertest/corpus", "snapshot/snapshottest"}
+var testOnly = []string{"internal/archtest", "integration/writelog", "internal/testutil", "layer/layertest", "layer/layertest/corpus", "snapshot/snapshottest"}
 
 // confined says which packages may import a library, by prefixes of import paths. Tests may import any.
 var confined = map[string][]string{

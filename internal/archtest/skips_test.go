@@ -13,6 +13,7 @@ import (
 var skipping = map[string]string{
 	"cmd/lrun/start_test.go":                  "go test -short",
 	"cmd/lrun/internal/format/format_test.go": "fuzz inputs that take long",
+	"integration/reorder_test.go":             "kernels without device-mapper",
 	"internal/testutil/testutil.go":           "the user is not root",
 	"runtime/cgroup/devices_test.go":          "cgroup v1 and v2 differ",
 	"runtime/cgroup/kill_test.go":             "cgroup v1 and v2 differ",
