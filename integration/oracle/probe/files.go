@@ -35,14 +35,15 @@ func mounts(r *report) {
 	}
 }
 
-// tree is every file of the root and of what is mounted in it, but for the kernel's own.
+// tree is every file of the root and of what is mounted in it, but for the kernel's own and what may be the host's: with
+// --ipc host other programs make and remove files in /dev/shm meanwhile.
 func tree(r *report) {
 	_ = filepath.WalkDir("/", func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			r.add("entries of "+path, "%s", errorName(err))
 			return nil
 		}
-		if slices.Contains([]string{"/proc", "/sys"}, path) {
+		if slices.Contains([]string{"/proc", "/sys", "/dev/shm"}, path) {
 			describe(r, path)
 			return filepath.SkipDir
 		}
