@@ -9,7 +9,6 @@ import (
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/apparmor"
-	"github.com/lrun-dev/lrun/runtime/capability"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/share"
@@ -65,7 +64,7 @@ func (s *Store) Begin(c Container) *Pending {
 
 // find reads what has to be known of the machine.
 func (p *Pending) find(c Container) (err error) {
-	if p.hierarchy, err = p.store.cgroups(); err != nil {
+	if p.hierarchy, err = p.store.Cgroups(); err != nil {
 		return err
 	}
 	if p.host, err = spec.FindHost(c.Settings); err != nil {
@@ -77,7 +76,7 @@ func (p *Pending) find(c Container) (err error) {
 	if p.appArmor, err = apparmor.This().Choose(c.Settings.Security.AppArmor, c.Settings.Privileged); err != nil {
 		return err
 	}
-	p.bounding, err = capability.Bounding()
+	p.bounding, err = p.store.Bounding()
 	return err
 }
 

@@ -9,13 +9,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/flock"
-	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/machine"
 	"github.com/lrun-dev/lrun/runtime/resolve"
 )
 
@@ -25,13 +24,20 @@ type Store struct {
 	state string // what a reboot takes: active/, containers/
 	sync  atomicfile.Sync
 
-	cgroups func() (*cgroup.Hierarchy, error) // detected at most once
+	*machine.Machine
 }
 
 // Open returns the store of root (durable) and state (gone at reboot); its directories are made when
 // something is written.
 func Open(root, state string) *Store {
-	return &Store{root: root, state: state, cgroups: sync.OnceValues(cgroup.Detect)}
+	return &Store{root: root, state: state, Machine: machine.New()}
+}
+
+// On returns a store of the same containers, for which what is known of the machine is m.
+func (s *Store) On(m *machine.Machine) *Store {
+	c := *s
+	c.Machine = m
+	return &c
 }
 
 // WithSync returns a store of the same containers that, with atomicfile.Volatile, syncs nothing, whatever its methods
@@ -41,9 +47,6 @@ func (s *Store) WithSync(sync atomicfile.Sync) *Store {
 	c.sync = sync
 	return &c
 }
-
-// Expect says that a container will be started soon: what does not depend on the container is found out meanwhile.
-func (s *Store) Expect() { go func() { _, _ = s.cgroups() }() }
 
 // Dir is the directory of the container id: config.json, state.json and the files bound into it.
 func (s *Store) Dir(id string) string { return filepath.Join(s.root, "containers", id) }

@@ -140,7 +140,7 @@ func (s *Store) Freeze(id string) (thaw func() error, err error) {
 }
 
 func (s *Store) group(id string) (*cgroup.Group, error) {
-	hierarchy, err := s.cgroups()
+	hierarchy, err := s.Cgroups()
 	if err != nil {
 		return nil, err
 	}

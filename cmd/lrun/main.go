@@ -27,7 +27,17 @@ func main() {
 		os.Exit(reaper.Main(os.Args[1:]))
 	}
 	trace.Step("main begins")
-	os.Exit(app(env.New()).Main(context.Background(), os.Args))
+	e := env.New()
+	expect(e, os.Args)
+	os.Exit(app(e).Main(context.Background(), os.Args))
+}
+
+// expect gives what every start needs of the machine a lead while the command line is read, where the second word says that
+// it will be needed. After global flags or a group's name the command does without.
+func expect(e *env.Env, args []string) {
+	if len(args) > 1 && (args[1] == "run" || args[1] == "start") {
+		e.ExpectStart()
+	}
 }
 
 // app is lrun's command line. Its groups are the one table of all commands.

@@ -49,7 +49,6 @@ func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string)
 		defer signals.Stop()
 		return runBuiltin(ctx, e, o, args, signals)
 	}
-	containers(e).Expect()
 	c, claim, err := newContainer(e, o, args)
 	if err != nil {
 		return err

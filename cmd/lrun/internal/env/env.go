@@ -26,6 +26,7 @@ import (
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/machine"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -50,6 +51,7 @@ type Env struct {
 	debug                       bool
 	noSync, noSyncGiven         bool
 	probe                       func(dir, stateDir string) overlay.Support
+	machine                     *machine.Machine
 
 	opened
 }
@@ -75,7 +77,10 @@ func New() *Env {
 
 // With returns surroundings with the given streams.
 func With(in io.Reader, out, err io.Writer) *Env {
-	e := &Env{In: in, Out: out, Err: err, Now: time.Now, UID: os.Geteuid, root: DefaultRoot, state: DefaultState, probe: overlay.CachedProbe}
+	e := &Env{
+		In: in, Out: out, Err: err, Now: time.Now, UID: os.Geteuid, root: DefaultRoot, state: DefaultState,
+		probe: overlay.CachedProbe, machine: machine.New(),
+	}
 	e.opened = e.lazily()
 	return e
 }
@@ -140,6 +145,9 @@ func (e *Env) Log() *slog.Logger {
 func (e *Env) Notice(text string, args ...any) {
 	_, _ = fmt.Fprintln(e.Err, "lrun: "+format.Visible(fmt.Sprintf(text, args...))) // nowhere is left to report to
 }
+
+// ExpectStart says that a container will be started soon: what that needs of the machine is found out meanwhile.
+func (e *Env) ExpectStart() { e.machine.Expect() }
 
 // Privileged returns an error that says what to do when this process is not root's.
 func (e *Env) Privileged() error {

@@ -24,7 +24,7 @@ func (e *Env) Runtime() *runtime.Store { return e.runtime() }
 // openRuntime leaves it to openRoot to report a configuration that cannot be read: then all is synced.
 func (e *Env) openRuntime() *runtime.Store {
 	durable, _ := e.Sync()
-	return runtime.Open(e.Root(), e.State()).WithSync(durable)
+	return runtime.Open(e.Root(), e.State()).On(e.machine).WithSync(durable)
 }
 
 // Volumes returns the volumes of the root. It touches none of its files.
