@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/internal/gc"
+	"github.com/lrun-dev/lrun/internal/readahead"
 )
 
 // Graph adds all images and blobs to g. An image is kept, and needs its blobs and a key for each ChainID; what the entries of
@@ -32,15 +33,21 @@ func (s *Store) graph(ctx context.Context, g *gc.Graph) error {
 	if err := s.readIndex(&index); err != nil {
 		return fmt.Errorf("read images: %w", err)
 	}
+	var records []Record
 	for _, d := range index.Manifests {
-		r, ok := recordOf(d)
-		if !ok {
+		if r, ok := recordOf(d); ok {
+			records = append(records, r)
+		} else {
 			others.Manifests = append(others.Manifests, d)
-			continue
 		}
-		if err := s.addImage(ctx, g, r); err != nil {
+	}
+	load := func(i int) (Image, error) { return s.Load(ctx, records[i]) }
+	i := 0
+	for im, err := range readahead.Each(len(records), 1, load) {
+		if err := addImage(g, records[i], im, err); err != nil {
 			return err
 		}
+		i++
 	}
 	needed, err := s.reachAll(ctx, others.Manifests)
 	for d := range needed {
@@ -49,10 +56,9 @@ func (s *Store) graph(ctx context.Context, g *gc.Graph) error {
 	return err
 }
 
-// addImage adds one record of an image, which may have others.
-func (s *Store) addImage(ctx context.Context, g *gc.Graph, r Record) error {
+// addImage adds one record of an image, which may have others, and what Load has returned for it.
+func addImage(g *gc.Graph, r Record, im Image, err error) error {
 	n := gc.Node{ID: gc.ID{Kind: gc.Image, Name: r.Image.String()}, Kept: true}
-	im, err := s.Load(ctx, r)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		return nil // removed meanwhile
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/snapshot/id"
 )
 
 // Adopt makes the committed snapshot name on parent, which may be "", with the bytes of the
@@ -70,7 +72,7 @@ func (s *Store) adopted(name, parent, like string, o options) (*record, error) {
 
 // add writes a record whose bytes are there already. The store is locked.
 func (s *Store) add(r *record) error {
-	c, err := s.claim(newID(), r) // a name of its own: the id is another's
+	c, err := s.claim(id.New(), r) // a name of its own: the id is another's
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package snapshot
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,16 +14,6 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/flock"
 )
-
-// idLen is the length of an id: 64 random bits in hex.
-const idLen = 16
-
-// newID returns an id that nothing ever had.
-func newID() string {
-	var b [idLen / 2]byte
-	_, _ = rand.Read(b[:]) // never fails: crypto/rand
-	return hex.EncodeToString(b[:])
-}
 
 // claim is a record on its way: a file in staging/ that its maker holds locked. As long as it lives
 // nobody sweeps the bytes of its id and nobody removes its parent.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/snapshot/id"
 )
 
 func TestForget(t *testing.T) {
@@ -95,7 +97,7 @@ func TestDiscardAfterASweep(t *testing.T) {
 // sweep it.
 func TestDropWithoutTheLock(t *testing.T) {
 	s, _ := newStore(t)
-	r := &record{Key: "key", Kind: Active, ID: newID()}
+	r := &record{Key: "key", Kind: Active, ID: id.New()}
 	c, err := s.begin(r)
 	must(t)(err)
 	lock := filepath.Join(s.dir, "lock")

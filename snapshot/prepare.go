@@ -12,6 +12,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/boot"
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/snapshot/id"
 )
 
 // Prepare makes the active snapshot key on the committed parent, or an empty one when parent is "".
@@ -62,7 +63,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != 0, "WithDisk": o.disk != 0}); err != nil {
 		return nil, err
 	}
-	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: newID(), Labels: o.labels, Created: time.Now().UTC(), Limit: o.limit}
+	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: id.New(), Labels: o.labels, Created: time.Now().UTC(), Limit: o.limit}
 	if o.volatile {
 		if r.Boot, err = boot.ID(); err != nil {
 			return nil, err

@@ -12,6 +12,10 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/readahead"
+	"github.com/lrun-dev/lrun/snapshot/id"
 )
 
 // record is the content of a file in records/.
@@ -80,7 +84,7 @@ func (r *record) was() *record {
 }
 
 // depth is how many ids are below r.
-func (r *record) depth() int { return (len(r.Below) + 1) / (idLen + 1) }
+func (r *record) depth() int { return (len(r.Below) + 1) / (id.Len + 1) }
 
 // lookup reads the record of key. What it returns has bytes: a record whose data is gone, because
 // the machine crashed while a volatile snapshot was made or any was removed, does not count.
@@ -128,7 +132,7 @@ func (s *Store) read(file string) (*record, error) {
 // parse reads and checks a record. An empty file is errNoRecord: without fsync, a crash leaves a
 // name without its bytes.
 func parse(path string) (*record, error) {
-	b, err := os.ReadFile(path)
+	b, err := atomicfile.Read(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.Trim(b, "\x00")) == 0 {
 		return nil, errNoRecord
 	}
@@ -160,19 +164,19 @@ func decode(b []byte) (*record, error) {
 
 // check refuses ids that would be paths: they come from a file, and what they name is deleted.
 func (r *record) check() error {
-	if !isID(r.ID) {
+	if !id.Is(r.ID) {
 		return fmt.Errorf("%q is no id", r.ID)
 	}
-	for id := range strings.SplitSeq(r.Below, " ") {
-		if !isID(id) && r.Below != "" {
-			return fmt.Errorf("%q is no id", id)
+	for below := range strings.SplitSeq(r.Below, " ") {
+		if !id.Is(below) && r.Below != "" {
+			return fmt.Errorf("%q is no id", below)
 		}
 	}
 	return nil
 }
 
-// isID reports whether s has the form of an id.
-func isID(s string) bool { return len(s) == idLen && strings.Trim(s, "0123456789abcdef") == "" }
+// batch is how many records a core reads one after the other.
+const batch = 32
 
 // records calls fn for each record, in the order of file names. Those that vanish meanwhile are
 // left out; those that are unreadable too, and are in the error, which is returned at the end.
@@ -181,12 +185,14 @@ func (s *Store) records(fn func(*record) error) error {
 	if err != nil {
 		return err
 	}
-	var bad []error
+	names := make([]string, 0, len(entries))
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), suffix) {
-			continue
+		if strings.HasSuffix(e.Name(), suffix) {
+			names = append(names, e.Name())
 		}
-		r, err := s.read(e.Name())
+	}
+	var bad []error
+	for r, err := range readahead.Each(len(names), batch, func(i int) (*record, error) { return s.read(names[i]) }) {
 		if errors.Is(err, errNoRecord) {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/tree"
+	"github.com/lrun-dev/lrun/snapshot/id"
 )
 
 // Remove deletes the snapshot key, which is mounted nowhere. One with children is
@@ -205,7 +206,7 @@ func (s *Store) orphans() ([]string, error) {
 	}
 	var ids []string
 	for _, e := range entries {
-		if isID(e.Name()) && !named[e.Name()] {
+		if id.Is(e.Name()) && !named[e.Name()] {
 			ids = append(ids, e.Name())
 		}
 	}

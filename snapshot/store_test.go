@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/snapshot/id"
 )
 
 // fake is a driver that needs no privilege; its hooks run first, when they are there.
@@ -109,7 +110,7 @@ func TestLifeCycle(t *testing.T) {
 	labels := map[string]string{"a": "b", "ü": "✓"}
 	active, err := s.Prepare(ctx, "active", "", WithLabels(labels))
 	must(t)(err)
-	if active.Key != "active" || active.Parent != "" || active.Kind != Active || !isID(active.ID) || !maps.Equal(active.Labels, labels) || active.Created.IsZero() || active.Volatile {
+	if active.Key != "active" || active.Parent != "" || active.Kind != Active || !id.Is(active.ID) || !maps.Equal(active.Labels, labels) || active.Created.IsZero() || active.Volatile {
 		t.Errorf("prepared %+v", active)
 	}
 	if got, err := s.Stat(ctx, "active"); err != nil || !sameInfo(got, active) {

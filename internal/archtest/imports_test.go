@@ -40,7 +40,8 @@ var rows = map[string]row{
 	"volume":                 {1, []string{"internal/*"}},
 
 	"overlay":               {2, []string{"internal/*", "mount"}},
-	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/key", "snapshot/quota"}},
+	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/id", "snapshot/key", "snapshot/quota"}},
+	"snapshot/id":           {2, nil},                             // names of directories
 	"snapshot/key":          {2, nil},                             // file names and words of any bytes
 	"snapshot/quota":        {2, []string{"internal/*", "mount"}}, // bounds one snapshot, whatever the driver
 	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "snapshot/quota", "layer/layertest"}},

@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 )
 
 func TestWrite(t *testing.T) {
@@ -140,6 +142,30 @@ func TestCreateHasOneWinner(t *testing.T) {
 		t.Errorf("%d winners, want 1", n)
 	}
 	checkNoTemp(t, dir)
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	for _, size := range []int{0, 1, 511, 512, 4096, 1<<20 - 1, 1 << 20, 1<<20 + 1, 3 << 20} {
+		path := filepath.Join(dir, strconv.Itoa(size))
+		want := bytes.Repeat([]byte("0123456789abcde"), size/15+1)[:size]
+		if err := os.WriteFile(path, want, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Read(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%d bytes: got %d, %v", size, len(got), err)
+		}
+	}
+	// One whose size does not say how much it holds.
+	if got, err := Read("/proc/self/status"); err != nil || !bytes.HasPrefix(got, []byte("Name:")) || !bytes.HasSuffix(got, []byte("\n")) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for path, want := range map[string]error{filepath.Join(dir, "none"): fs.ErrNotExist, dir: unix.EISDIR, dir + "/0/x": unix.ENOTDIR, "a\x00b": unix.EINVAL} {
+		var of *fs.PathError
+		if got, err := Read(path); !errors.Is(err, want) || !errors.As(err, &of) || of.Path != path || got != nil {
+			t.Errorf("%q: got %q, %v", path, got, err)
+		}
+	}
 }
 
 func TestJSON(t *testing.T) {

@@ -3,7 +3,6 @@
 package gc
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -80,26 +79,29 @@ func (g *Graph) Node(id ID) (Node, bool) {
 
 // Nodes returns all nodes in the order of their kinds and names.
 func (g *Graph) Nodes() []Node {
-	list := make([]Node, 0, len(g.nodes))
-	for _, id := range sorted(g.nodes) {
-		list = append(list, *g.nodes[id])
-	}
-	return list
+	return sorted(slices.AppendSeq(make([]*Node, 0, len(g.nodes)), maps.Values(g.nodes)))
 }
 
 // Reach returns the nodes of the graph that those in from need, directly or not, and from itself.
 func (g *Graph) Reach(from ...ID) map[ID]bool {
 	seen := map[ID]bool{}
+	for n := range g.reach(from) {
+		seen[n.ID] = true
+	}
+	return seen
+}
+
+// reach is Reach without the names, which are long.
+func (g *Graph) reach(from []ID) map[*Node]bool {
+	seen := make(map[*Node]bool, len(g.nodes))
 	todo := slices.Clone(from)
 	for len(todo) > 0 {
-		id := todo[len(todo)-1]
+		n := g.nodes[todo[len(todo)-1]]
 		todo = todo[:len(todo)-1]
-		n, ok := g.nodes[id]
-		if !ok || seen[id] {
-			continue
+		if n != nil && !seen[n] {
+			seen[n] = true
+			todo = append(todo, n.Needs...)
 		}
-		seen[id] = true
-		todo = append(todo, n.Needs...)
 	}
 	return seen
 }
@@ -117,18 +119,26 @@ func (g *Graph) Lost(dropped ...ID) []Node {
 			kept = append(kept, id)
 		}
 	}
-	live := g.Reach(kept...)
-	var lost []Node
-	for _, id := range sorted(g.nodes) {
-		if !live[id] {
-			lost = append(lost, *g.nodes[id])
+	live := g.reach(kept)
+	var lost []*Node
+	for _, n := range g.nodes {
+		if !live[n] {
+			lost = append(lost, n)
 		}
 	}
-	return lost
+	return sorted(lost)
 }
 
-func sorted(nodes map[ID]*Node) []ID {
-	return slices.SortedFunc(maps.Keys(nodes), func(a, b ID) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), strings.Compare(a.Name, b.Name))
+func sorted(nodes []*Node) []Node {
+	slices.SortFunc(nodes, func(a, b *Node) int {
+		if a.Kind != b.Kind {
+			return strings.Compare(string(a.Kind), string(b.Kind))
+		}
+		return strings.Compare(a.Name, b.Name)
 	})
+	list := make([]Node, len(nodes))
+	for i, n := range nodes {
+		list[i] = *n
+	}
+	return list
 }

@@ -47,7 +47,10 @@ func (c *checker) abandoned(known map[string]bool) error {
 			if info.Kind != snapshot.Active || len(info.Key) != containerID || known[info.Key] {
 				return nil
 			}
-			if !c.Containers.Busy(info.Key) && c.Containers.Gone(info.Key) {
+			if c.Containers.Busy(info.Key) || !c.Containers.Gone(info.Key) {
+				return nil
+			}
+			if _, err := d.Snapshots.Stat(c.ctx, info.Key); !errdefs.IsNotFound(err) { // else it went with its container
 				c.report(Finding{Severity: Leftover, Kind: "container", ID: info.Key, Driver: d.Name, Problem: "a snapshot of a container that is gone"})
 			}
 			return nil

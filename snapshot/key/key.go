@@ -57,6 +57,9 @@ func FileName(key string) string {
 // escape writes all but letters, digits and a few signs as %XX, and a dot only where it does not lead.
 func escape(s string) string {
 	const digits = "0123456789ABCDEF"
+	if isSimple(s) {
+		return s
+	}
 	var b strings.Builder
 	for i := range len(s) {
 		c := s[i]
@@ -69,6 +72,16 @@ func escape(s string) string {
 	return b.String()
 }
 
+// isSimple reports whether escape leaves s alone.
+func isSimple(s string) bool {
+	for i := range len(s) {
+		if !isPlain(s[i]) && (s[i] != '.' || i == 0) {
+			return false
+		}
+	}
+	return true
+}
+
 // isPlain reports whether c stands for itself anywhere in a file name.
 func isPlain(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == ':' || c == '@' || c == '+'
@@ -76,6 +89,9 @@ func isPlain(c byte) bool {
 
 // Unescape undoes escape, and refuses what escape does not yield: an errdefs.ErrDataLoss.
 func Unescape(s string) (string, error) {
+	if isSimple(s) {
+		return s, nil
+	}
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
 		if s[i] != '%' {

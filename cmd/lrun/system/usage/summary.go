@@ -10,6 +10,7 @@ import (
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/internal/gc"
+	"github.com/lrun-dev/lrun/internal/readahead"
 	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/runtime"
 )
@@ -81,22 +82,32 @@ func (v *inventory) amounts(ctx context.Context) (map[kind]amount, error) {
 	amounts := map[kind]amount{}
 	var errs []error
 	sizes := make(map[gc.ID]int64, len(v.nodes))
-	for _, n := range v.nodes {
-		size, err := sizeOf(ctx, n)
+	i := 0
+	for size, err := range readahead.Each(len(v.nodes), 32, func(i int) (int64, error) { return sizeOf(ctx, v.nodes[i]) }) {
+		n := v.nodes[i]
+		i++
 		errs = append(errs, err)
 		sizes[n.ID] = size
 		a := amounts[v.kind(n)]
 		a.size += size
 		amounts[v.kind(n)] = a
 	}
-	for k, dropped := range map[kind][]gc.ID{images: v.unused.Images, containers: v.unused.Containers, volumes: v.unused.Volumes} {
-		a := amounts[k]
-		for _, n := range v.graph.Lost(dropped...) {
-			if v.kind(n) == k {
-				a.reclaimable += sizes[n.ID]
+	kinds, dropped := []kind{images, containers, volumes}, [][]gc.ID{v.unused.Images, v.unused.Containers, v.unused.Volumes}
+	reclaimable := func(i int) (sum int64, _ error) {
+		for _, n := range v.graph.Lost(dropped[i]...) {
+			if v.kind(n) == kinds[i] {
+				sum += sizes[n.ID]
 			}
 		}
-		amounts[k] = a
+		return sum, nil
+	}
+	i = 0
+	for sum, err := range readahead.Each(len(kinds), 1, reclaimable) {
+		errs = append(errs, err)
+		a := amounts[kinds[i]]
+		a.reclaimable += sum
+		amounts[kinds[i]] = a
+		i++
 	}
 	index, err := allocated(ctx, filepath.Join(v.env.Root(), "images", "index.json"))
 	a := amounts[images]
