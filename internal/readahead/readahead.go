@@ -8,12 +8,15 @@ import (
 	"sync/atomic"
 )
 
+// crew is how many goroutines read at most: each may have files open.
+const crew = 8
+
 // Each calls read with each number from 0 to n-1, batch of them one after the other on one core while other cores have the
 // next, and yields in the order of the numbers what it returns. What is not more than a batch costs no other goroutine.
 // Nothing runs any longer when the loop over it ends, also before all was yielded.
 func Each[T any](n, batch int, read func(int) (T, error)) iter.Seq2[T, error] {
 	batches := (n + batch - 1) / batch
-	workers := min(batches, runtime.GOMAXPROCS(0))
+	workers := min(batches, runtime.GOMAXPROCS(0), crew)
 	if workers < 2 {
 		return func(yield func(T, error) bool) {
 			for i := 0; i < n && yield(read(i)); i++ {

@@ -2,7 +2,6 @@ package tree
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -51,7 +50,7 @@ func (o *Owners) at(path string, owner int) *branch {
 
 // Census counts how many bytes on disk each owner has of the directory top and all below it, in one walk. Together they are what
 // du -x counts: a file with several names counts once, as the file of whom it is met at first; what is mounted below is left out,
-// and so is what vanishes meanwhile.
+// and so is what vanishes or is moved meanwhile. However deep the directories are nested, few are open at once.
 func (o *Owners) Census(ctx context.Context, top string) (bytes []int64, err error) {
 	fd, err := unix.Open(top, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -62,9 +61,8 @@ func (o *Owners) Census(ctx context.Context, top string) (bytes []int64, err err
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, fmt.Errorf("stat %q: %w", top, err)
 	}
-	c := census{ctx: ctx, bytes: make([]int64, o.number+1), seen: map[inode]bool{}, buf: make([]byte, 32<<10)}
-	owner := c.add(&o.top, 0, &st)
-	if err := c.directory(fd, &o.top, owner); err != nil {
+	c := census{bytes: make([]int64, o.number+1), seen: map[inode]bool{}}
+	if err := walk(ctx, fd, place{&o.top, c.add(&o.top, 0, &st)}, c.visit); err != nil {
 		return nil, fmt.Errorf("count what %q holds: %w", top, err)
 	}
 	return c.bytes, nil
@@ -72,10 +70,29 @@ func (o *Owners) Census(ctx context.Context, top string) (bytes []int64, err err
 
 // census is one walk.
 type census struct {
-	ctx   context.Context
 	bytes []int64
 	seen  map[inode]bool // files that have several names
-	buf   []byte         // of directory entries
+}
+
+// place is what is known of a directory: what was said of it, which may be nil, and whose all in it is.
+type place struct {
+	said  *branch
+	owner int
+}
+
+// visit counts name in above.
+func (c *census) visit(above place, name string, st *unix.Stat_t) place {
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR && st.Nlink > 1 {
+		if c.seen[inodeOf(st)] {
+			return place{}
+		}
+		c.seen[inodeOf(st)] = true
+	}
+	var said *branch
+	if above.said != nil {
+		said = above.said.below[name]
+	}
+	return place{said, c.add(said, above.owner, st)}
 }
 
 // add counts one file, and returns whose all below it is. b may be nil; above is who has the directory.
@@ -90,74 +107,4 @@ func (c *census) add(b *branch, above int, st *unix.Stat_t) int {
 	}
 	c.bytes[alone] += st.Blocks * 512
 	return owner
-}
-
-// directory counts what is in the directory fd, of which b, which may be nil, says more.
-func (c *census) directory(fd int, b *branch, owner int) error {
-	if err := c.ctx.Err(); err != nil {
-		return err
-	}
-	names, err := c.names(fd)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
-		var below *branch
-		if b != nil {
-			below = b.below[name]
-		}
-		if err := c.entry(fd, name, below, owner); err != nil && !errors.Is(err, unix.ENOENT) {
-			return fmt.Errorf("%q: %w", name, err)
-		}
-	}
-	return nil
-}
-
-// names reads a directory. One that is removed meanwhile is empty.
-func (c *census) names(fd int) ([]string, error) {
-	var names []string
-	for {
-		n, err := unix.Getdents(fd, c.buf)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.ENOENT), err == nil && n == 0:
-			return names, nil
-		case err != nil:
-			return nil, err
-		}
-		_, _, names = unix.ParseDirent(c.buf[:n], -1, names)
-	}
-}
-
-// entry counts name in the directory at.
-func (c *census) entry(at int, name string, b *branch, above int) error {
-	var st unix.Stat_t
-	if err := unix.Fstatat(at, name, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		if st.Nlink > 1 {
-			if c.seen[inodeOf(&st)] {
-				return nil
-			}
-			c.seen[inodeOf(&st)] = true
-		}
-		c.add(b, above, &st)
-		return nil
-	}
-	fd, err := unix.Openat2(at, name, &unix.OpenHow{
-		Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_XDEV,
-	})
-	switch {
-	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
-		return nil // replaced meanwhile
-	case errors.Is(err, unix.EXDEV):
-		return nil // something is mounted there
-	case err != nil:
-		return err
-	}
-	defer unix.Close(fd)
-	return c.directory(fd, b, c.add(b, above, &st))
 }
