@@ -29,6 +29,7 @@ func TestMain(m *testing.M) {
 		"worst":   worstMain,
 		"killat":  killatMain,
 		"powers":  powersMain,
+		"calls":   callsMain,
 	})
 }
 

@@ -3,6 +3,7 @@ package integration
 import (
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 // directories, without times and lock files.
 func listingMain() {
 	for _, dir := range os.Args[1:] {
-		if err := filepath.WalkDir(dir, list); err != nil {
+		if err := filepath.WalkDir(dir, lister{os.Stdout}.list); err != nil {
 			fmt.Fprintln(os.Stderr, "listing:", err)
 			os.Exit(1)
 		}
@@ -38,7 +39,10 @@ func powersMain() {
 	}
 }
 
-func list(path string, d fs.DirEntry, err error) error {
+// lister writes a line for each file.
+type lister struct{ to io.Writer }
+
+func (l lister) list(path string, d fs.DirEntry, err error) error {
 	if err != nil {
 		return err
 	}
@@ -54,8 +58,8 @@ func list(path string, d fs.DirEntry, err error) error {
 		}
 		sum = fmt.Sprintf(" %d %x", len(content), sha256.Sum256(content))
 	}
-	fmt.Printf("%s %s%s\n", path, info.Mode(), sum)
-	return nil
+	_, err = fmt.Fprintf(l.to, "%s %s%s\n", path, info.Mode(), sum)
+	return err
 }
 
 // worstMain does to the files of a container what may hurt those of the image, as root, and goes on

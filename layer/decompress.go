@@ -57,13 +57,13 @@ func Decompress(r io.Reader) (io.ReadCloser, Compression, error) {
 		if err != nil {
 			return nil, Gzip, src.blame("gzip", err)
 		}
-		return &decompressor{name: "gzip", r: z, src: src, close: z.z.Close}, Gzip, nil
+		return &decompressor{name: "gzip", r: z, src: src, close: func() { _ = z.z.Close() }}, Gzip, nil
 	case isZstd(head):
 		z, err := zstd.NewReader(buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxZstdWindow))
 		if err != nil {
 			return nil, Zstd, src.blame("zstd", err)
 		}
-		return &decompressor{name: "zstd", r: z, src: src, close: func() error { z.Close(); return nil }}, Zstd, nil
+		return &decompressor{name: "zstd", r: z, src: src, close: z.Close}, Zstd, nil
 	}
 	if name := unsupported(head); name != "" {
 		return nil, None, fmt.Errorf("decompress: %s is not supported, only gzip and zstd: %w", name, errdefs.ErrNotImplemented)
@@ -119,7 +119,7 @@ type decompressor struct {
 	name  string
 	r     io.Reader
 	src   *source
-	close func() error
+	close func()
 }
 
 // Read tells damage of the stream from an error of the reader below.
@@ -131,8 +131,11 @@ func (d *decompressor) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close frees what the decompressor holds.
-func (d *decompressor) Close() error { return d.close() }
+// Close frees what the decompressor holds. Read has told all errors already; some libraries tell the last one again.
+func (d *decompressor) Close() error {
+	d.close()
+	return nil
+}
 
 // gzipReader reads one member after the other. The library would do that too, but takes zeros after the last one,
 // which tapes and some registries leave, for a damaged header.

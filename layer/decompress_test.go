@@ -110,7 +110,9 @@ func TestDecompressRefuses(t *testing.T) {
 			r, _, err := layer.Decompress(bytes.NewReader(tt.in))
 			if err == nil {
 				_, err = io.Copy(io.Discard, r)
-				r.Close()
+				if closeErr := r.Close(); closeErr != nil {
+					t.Errorf("Close tells what Read told: %v", closeErr)
+				}
 			}
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("got %v, want %v", err, tt.want)

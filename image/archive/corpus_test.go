@@ -5,13 +5,13 @@ import (
 	"testing"
 
 	"github.com/lrun-dev/lrun/image"
-	"github.com/lrun-dev/lrun/layer/layertest/corpus"
+	"github.com/lrun-dev/lrun/layer/layertest/corpus/archives"
 )
 
 // TestCorpus reads every image of the corpus, as a stream: it comes out whole, or nothing of it stays and the error is of
 // the class that it should be.
 func TestCorpus(t *testing.T) {
-	for _, c := range corpus.Images(image.HostPlatform()) {
+	for _, c := range archives.All(image.HostPlatform()) {
 		t.Run(c.Name, func(t *testing.T) {
 			in := newIngest(t)
 			got, err := readTar(t, in, c.Archive, Options{})

@@ -112,11 +112,7 @@ func checkTar(ctx context.Context, in *blob.Ingest, d digest.Digest) (diffID dig
 	if err != nil {
 		return "", err
 	}
-	defer func() {
-		if closeErr := plain.Close(); err == nil { // else it is the same error again
-			err = closeErr
-		}
-	}()
+	defer func() { err = errors.Join(err, plain.Close()) }()
 	digester := digest.Canonical.Digester()
 	end := &lastBlock{}
 	all := io.TeeReader(plain, io.MultiWriter(digester.Hash(), end))

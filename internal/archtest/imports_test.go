@@ -21,23 +21,24 @@ var rows = map[string]row{
 	"internal/*":    {0, nil},
 	"internal/tree": {0, []string{"internal/flock", "internal/subvolume"}}, // what it deletes may be one
 
-	"mount":                  {1, []string{"internal/*"}},
-	"layer":                  {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},
-	"layer/diff":             {1, []string{"internal/*", "layer/pack"}},                                            // the inside of layer.Diff
-	"layer/identity":         {1, nil},                                                                             // image needs ChainIDs, but no layers
-	"layer/manifest":         {1, []string{"internal/*"}},                                                          // what a layer's files are, for checks
-	"layer/needs":            {1, []string{"layer/manifest"}},                                                      // what unpack notes and settle does
-	"layer/pack":             {1, []string{"internal/*"}},                                                          // what WriteTar and Diff have in common
-	"layer/split":            {1, []string{"layer/manifest"}},                                                      // a layer's tar without the contents of its files
-	"layer/unpack":           {1, []string{"internal/*", "layer/manifest", "layer/needs", "layer/unpack/content"}}, // the inside of layer.Apply
-	"layer/unpack/content":   {1, []string{"internal/*"}},                                                          // the bytes of a file
-	"layer/settle":           {1, []string{"internal/*", "layer/manifest", "layer/needs"}},                         // the inside of layer.Settle
-	"layer/layertest":        {1, []string{"internal/*", "layer", "layer/manifest"}},
-	"layer/layertest/corpus": {1, []string{"layer/layertest"}}, // hostile and odd layers and images
-	"image/blob":             {1, []string{"internal/*"}},
-	"image/change":           {1, []string{"internal/*"}}, // import and commit both change configs
-	"network":                {1, []string{"internal/*"}},
-	"volume":                 {1, []string{"internal/*"}},
+	"mount":                           {1, []string{"internal/*"}},
+	"layer":                           {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},
+	"layer/diff":                      {1, []string{"internal/*", "layer/pack"}},                                            // the inside of layer.Diff
+	"layer/identity":                  {1, nil},                                                                             // image needs ChainIDs, but no layers
+	"layer/manifest":                  {1, []string{"internal/*"}},                                                          // what a layer's files are, for checks
+	"layer/needs":                     {1, []string{"layer/manifest"}},                                                      // what unpack notes and settle does
+	"layer/pack":                      {1, []string{"internal/*"}},                                                          // what WriteTar and Diff have in common
+	"layer/split":                     {1, []string{"layer/manifest"}},                                                      // a layer's tar without the contents of its files
+	"layer/unpack":                    {1, []string{"internal/*", "layer/manifest", "layer/needs", "layer/unpack/content"}}, // the inside of layer.Apply
+	"layer/unpack/content":            {1, []string{"internal/*"}},                                                          // the bytes of a file
+	"layer/settle":                    {1, []string{"internal/*", "layer/manifest", "layer/needs"}},                         // the inside of layer.Settle
+	"layer/layertest":                 {1, []string{"internal/*", "layer", "layer/manifest"}},
+	"layer/layertest/corpus":          {1, []string{"layer/layertest"}},                           // hostile and odd layers
+	"layer/layertest/corpus/archives": {1, []string{"layer/layertest", "layer/layertest/corpus"}}, // hostile and odd images
+	"image/blob":                      {1, []string{"internal/*"}},
+	"image/change":                    {1, []string{"internal/*"}}, // import and commit both change configs
+	"network":                         {1, []string{"internal/*"}},
+	"volume":                          {1, []string{"internal/*"}},
 
 	"overlay":               {2, []string{"internal/*", "mount"}},
 	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/id", "snapshot/key", "snapshot/quota"}},
@@ -103,7 +104,7 @@ var rows = map[string]row{
 }
 
 // testOnly are the packages that only tests import, and each other.
-var testOnly = []string{"internal/archtest", "integration/writelog", "internal/testutil", "layer/layertest", "layer/layertest/corpus", "snapshot/snapshottest"}
+var testOnly = []string{"internal/archtest", "integration/writelog", "internal/testutil", "layer/layertest", "layer/layertest/corpus", "layer/layertest/corpus/archives", "snapshot/snapshottest"}
 
 // confined says which packages may import a library, by prefixes of import paths. Tests may import any.
 var confined = map[string][]string{

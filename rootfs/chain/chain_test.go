@@ -15,6 +15,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer"
 	"github.com/lrun-dev/lrun/layer/layertest"
@@ -22,6 +23,7 @@ import (
 	"github.com/lrun-dev/lrun/overlay"
 	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/btrfs"
 	"github.com/lrun-dev/lrun/snapshot/overlayfs"
 	"github.com/lrun-dev/lrun/snapshot/vfs"
 )
@@ -41,10 +43,14 @@ func open(t testing.TB, root, driver string) store {
 	t.Helper()
 	dir := filepath.Join(root, "snapshots", driver)
 	var d snapshot.Driver = vfs.New(filepath.Join(dir, "data"))
-	if driver == "overlayfs" {
+	sync := atomicfile.Durable
+	switch driver {
+	case "overlayfs":
 		d = overlayfs.New(filepath.Join(dir, "data"), overlay.Probe(root).Method)
+	case "btrfs":
+		d, sync = btrfs.New(filepath.Join(dir, "data")), atomicfile.Volatile // a sync of btrfs takes long, and there are hundreds
 	}
-	snapshots, err := snapshot.Open(dir, d)
+	snapshots, err := snapshot.OpenWith(dir, d, sync)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,11 +65,7 @@ func Scan(ctx context.Context, r io.Reader, in *blob.Ingest, limits map[string]i
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if closeErr := plain.Close(); err == nil { // else it is the same error again
-			err = closeErr
-		}
-	}()
+	defer func() { err = errors.Join(err, plain.Close()) }()
 	s := &scanner{Tar: &Tar{in: in, entries: map[string]entry{}}, limits: limits}
 	for tr := tar.NewReader(plain); ; {
 		h, err := tr.Next()

@@ -1,60 +1,13 @@
-package corpus
+package archives
 
 import (
-	"archive/tar"
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
-	lt "github.com/lrun-dev/lrun/layer/layertest"
 )
-
-// Image is an archive of an image and what is to become of it when it is read.
-type Image struct {
-	Name    string
-	Archive []byte
-	// Layers is how many layers the image has, if it is accepted.
-	Layers int
-	// Refused is the class of the error, nil when the archive is accepted.
-	Refused error
-}
-
-// picture is an image while it is made.
-type picture struct {
-	layers   int
-	platform ocispec.Platform
-	config   func(*ocispec.Image)
-	manifest func(*ocispec.Manifest)
-	index    func(*ocispec.Index)
-	files    func(map[string]string)
-}
-
-// Images returns archives of images for a platform, in the form of OCI layouts: liars, and some that are odd. All layers
-// are sound.
-func Images(platform ocispec.Platform) []Image {
-	var all []Image
-	add := func(name string, class error, p picture) {
-		if p.platform = platform; p.layers == 0 {
-			p.layers = 2
-		}
-		layers := p.layers
-		if class != nil {
-			layers = 0
-		}
-		all = append(all, Image{Name: name, Layers: layers, Refused: class, Archive: p.archive()})
-	}
-	manifests(add)
-	configs(add)
-	archives(add)
-	return all
-}
 
 type maker func(name string, class error, p picture)
 
@@ -73,7 +26,7 @@ func manifests(add maker) {
 	change("layer outside", invalid, func(m *ocispec.Manifest) { m.Layers[1].Digest = "sha256:../../../../etc/passwd" })
 	change("layer without a digest", invalid, func(m *ocispec.Manifest) { m.Layers[1].Digest = "" })
 	change("digest of an unknown kind", invalid, func(m *ocispec.Manifest) { m.Layers[1].Digest = "md5:d41d8cd98f00b204e9800998ecf8427e" })
-	change("layers in another order", nil, func(m *ocispec.Manifest) { slices.Reverse(m.Layers) })
+	add("manifest: layers in another order", nil, picture{unpacked: lost, manifest: func(m *ocispec.Manifest) { slices.Reverse(m.Layers) }})
 	change("a layer less than the config says", invalid, func(m *ocispec.Manifest) { m.Layers = m.Layers[:1] })
 	change("a layer more than the config says", invalid, func(m *ocispec.Manifest) { m.Layers = append(m.Layers, m.Layers[0]) })
 	change("config smaller than it is", lost, func(m *ocispec.Manifest) { m.Config.Size-- })
@@ -103,8 +56,8 @@ func configs(add maker) {
 	add("config: 600 layers", errdefs.ErrNotImplemented, picture{layers: 600})
 }
 
-// archives are spoiled after all digests were taken.
-func archives(add maker) {
+// spoiled are archives that were spoiled after all digests were taken.
+func spoiled(add maker) {
 	change := func(name string, class error, change func(map[string]string)) {
 		add("archive: "+name, class, picture{files: change})
 	}
@@ -129,64 +82,4 @@ func archives(add maker) {
 	change("index cut", invalid, func(files map[string]string) { files["index.json"] = cut(files["index.json"]) })
 	add("archive: index that lies about the manifest", lost, picture{index: func(i *ocispec.Index) { i.Manifests[0].Size++ }})
 	add("archive: index that leads outside", invalid, picture{index: func(i *ocispec.Index) { i.Manifests[0].Digest = "sha256:../../x" }})
-}
-
-// archive makes the tar of the layout.
-func (p picture) archive() []byte {
-	files := map[string]string{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}
-	config := ocispec.Image{Platform: p.platform, RootFS: ocispec.RootFS{Type: "layers"}}
-	var m ocispec.Manifest
-	m.SchemaVersion, m.MediaType = 2, ocispec.MediaTypeImageManifest
-	for i := range p.layers {
-		layer := string(lt.Tar(lt.File("n", fmt.Sprint("content of ", i))))
-		m.Layers = append(m.Layers, put(files, ocispec.MediaTypeImageLayer, layer))
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromString(layer))
-	}
-	if p.config != nil {
-		p.config(&config)
-	}
-	m.Config = put(files, ocispec.MediaTypeImageConfig, encode(config))
-	if p.manifest != nil {
-		p.manifest(&m)
-	}
-	var index ocispec.Index
-	index.SchemaVersion = 2
-	index.Manifests = []ocispec.Descriptor{put(files, ocispec.MediaTypeImageManifest, encode(m))}
-	if p.index != nil {
-		p.index(&index)
-	}
-	files["index.json"] = encode(index)
-	if p.files != nil {
-		p.files(files)
-	}
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644, Size: int64(len(files[name]))})
-		if err == nil {
-			_, err = w.Write([]byte(files[name]))
-		}
-		if err != nil {
-			panic(err)
-		}
-	}
-	if err := w.Close(); err != nil {
-		panic(err)
-	}
-	return b.Bytes()
-}
-
-// put adds a blob to files and describes it.
-func put(files map[string]string, mediaType, content string) ocispec.Descriptor {
-	d := digest.FromString(content)
-	files["blobs/sha256/"+d.Encoded()] = content
-	return ocispec.Descriptor{MediaType: mediaType, Digest: d, Size: int64(len(content))}
-}
-
-func encode(v any) string {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
 }
