@@ -22,7 +22,6 @@ const (
 	outside, last                      = "caller", "program"
 	hostname, names, network, ipc, uts = "hostname", "names", "network", "ipc", "uts"
 	content, sysctls, initial          = "content", "sysctls", "init"
-	devices, tmpfs                     = "devices", "tmpfs"
 )
 
 func dimensions() []dimension {
@@ -40,7 +39,7 @@ func sharing() []dimension {
 		{content, 7, []string{"", "--rootfs DIR/rootfs", "--rootfs DIR/copy:rw"}},
 		{"volumes of another", 5, []string{"", "--volumes-from donor", "--volumes-from donor:ro"}},
 		{"named volumes", 4, []string{"", "-v named:/home", "-v named:/named/place:ro", "--mount type=volume,src=named,dst=/named"}},
-		{devices, 4, []string{
+		{"devices", 4, []string{
 			"", "--device /dev/full:/dev/mine:r", "--device /dev/loop-control", "--device /dev/net:/dev/net:rw", "--device /dev/zero:/t/zero", "--device /dev/kmsg:m",
 		}},
 		{"rules of devices", 5, []string{"", "--device-cgroup-rule c~10:237~rwm", "--device-cgroup-rule b~7:*~r --device-cgroup-rule c~4:1~m", "--device-cgroup-rule a~*:*~rwm"}},
@@ -67,7 +66,7 @@ func confinement() []dimension {
 		}},
 		{"privileged", 9, []string{"", "--privileged"}},
 		{"root", 2, []string{"", "--read-only"}},
-		{tmpfs, 3, []string{
+		{"tmpfs", 3, []string{
 			"", "--tmpfs /t", "--tmpfs /t:size=1m,mode=700", "--tmpfs /t:exec,mode=1777", "--tmpfs /t --tmpfs /t/in/deep", "--tmpfs /run",
 			"--tmpfs /tmp:rw,size=64k", "--tmpfs /dev/shm:size=1m", "--tmpfs /t:ro",
 		}},
@@ -145,8 +144,8 @@ func (s setting) arguments(image string) []string {
 	return []string{image, s[last]}
 }
 
-// settle takes choices back that are refused beside others: there is no name of one's own where names are shared, no setting
-// of a namespace that is another's, and no device in a tmpfs that is read-only.
+// settle takes choices back that are refused beside others: there is no name of one's own where names are shared, and no
+// setting of a namespace that is another's.
 func (s setting) settle() {
 	named := func(text string, some ...string) bool {
 		return slices.ContainsFunc(some, func(word string) bool { return strings.Contains(text, word) })
@@ -160,9 +159,6 @@ func (s setting) settle() {
 	}
 	if s[network] != "" && named(s[sysctls], "net.", "net/") && !named(s[network], "none") || named(s[ipc], "host", "container:") && named(s[sysctls], "kernel.", "fs.") {
 		s[sysctls] = ""
-	}
-	if named(s[tmpfs], "/t:ro") && named(s[devices], ":/t/") { // runc makes a tmpfs read-only when devices are in it
-		s[devices] = ""
 	}
 }
 

@@ -25,6 +25,7 @@ type planner struct {
 	steps   []stage.Step
 	files   []*os.File // sent to the child, in this order
 	owned   []*os.File // those of files that plan opened
+	frozen  []int      // indices of mounts that become read-only when all below them is made
 	waiting []waiting
 }
 
@@ -86,7 +87,7 @@ func (p *planner) plan() error {
 	p.appArmor()
 	p.cgroupNamespace()
 	p.lateNamespaces()
-	p.add(stage.Step{Op: stage.OpRoot, FD: p.file(p.request.Root), Path: p.attachAt()})
+	p.add(stage.Step{Op: stage.OpRoot, FD: p.root(), Path: p.attachAt()})
 	if err := p.mounts(); err != nil {
 		return err
 	}
@@ -170,9 +171,18 @@ func (p *planner) confine() {
 		p.do(stage.Step{Op: stage.OpMask, Path: path})
 	}
 	p.do(stage.Step{Op: stage.OpMkdir, Path: c.Process.Cwd})
-	if c.Root.Readonly {
-		p.do(stage.Step{Op: stage.OpReadOnlyRoot})
+	for _, index := range p.frozen {
+		p.add(stage.Step{Op: stage.OpReadOnlyMount, FD: index})
 	}
+}
+
+// root registers the container's root.
+func (p *planner) root() int {
+	index := p.file(p.request.Root)
+	if p.request.Spec.Root.Readonly {
+		p.frozen = append(p.frozen, index)
+	}
+	return index
 }
 
 func (p *planner) limits() error {

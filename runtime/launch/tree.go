@@ -64,10 +64,19 @@ func named(m specs.Mount, options []string) []string {
 	return append(options, "source="+m.Source)
 }
 
+// tmpfs plans one which becomes read-only, as with other runtimes, when the places of mounts, the devices and the working
+// directory below it are made.
 func (p *planner) tmpfs(m specs.Mount) error {
 	attr, data := filesystem.Split(m.Options)
+	readOnly := attr&unix.MOUNT_ATTR_RDONLY != 0
+	attr &^= unix.MOUNT_ATTR_RDONLY
 	if m.Destination != "/dev" && p.request.UserNS.Own() { // so that it belongs to the user namespace
-		p.do(stage.Step{Op: stage.OpFilesystem, Path: m.Destination, Flags: plain(m.Destination), Attr: attr, Data: append([]string{"tmpfs"}, named(m, data)...)})
+		s := stage.Step{Op: stage.OpFilesystem, FD: -1, Path: m.Destination, Flags: plain(m.Destination), Attr: attr, Data: append([]string{"tmpfs"}, named(m, data)...)}
+		if readOnly {
+			s.FD = p.file(p.request.Root) // only a place, which the mount takes
+			p.frozen = append(p.frozen, s.FD)
+		}
+		p.add(s)
 		return nil
 	}
 	// /dev is filled before it is attached, with device nodes, which only the host's root can make.
@@ -76,6 +85,9 @@ func (p *planner) tmpfs(m specs.Mount) error {
 		return err
 	}
 	index := p.own(fs)
+	if readOnly {
+		p.frozen = append(p.frozen, index)
+	}
 	if m.Destination == "/dev" {
 		shm := slices.ContainsFunc(p.request.Spec.Mounts, func(m specs.Mount) bool { return m.Destination == spec.SharedMemoryPath })
 		if err := filesystem.FillDev(fs, p.devicesOf("/dev"), p.request.UserNS, shm); err != nil {

@@ -85,8 +85,10 @@ func (c *child) filesystem(s *Step) syscall.Errno {
 	if errno != 0 {
 		return errno
 	}
-	defer closeFD(fs)
-	return c.attach(fs, s)
+	if s.FD >= 0 && s.FD < len(c.fds) {
+		c.fds[s.FD] = fs
+	}
+	return c.attach(fs, s) // its descriptor closes at exec
 }
 
 func openFilesystem(kind string, options []string, attr uint64) (int, syscall.Errno) {

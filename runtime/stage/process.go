@@ -5,10 +5,6 @@ import (
 	"unsafe"
 )
 
-func sethostname(name string) syscall.Errno {
-	return errnoOf(syscall.Sethostname([]byte(name)))
-}
-
 // session starts a new one, so that the host's terminal is out of reach, and takes the container's.
 func (c *child) session(s *Step) syscall.Errno {
 	if _, err := syscall.Setsid(); err != nil {

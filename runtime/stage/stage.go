@@ -94,7 +94,7 @@ func (c *child) execute(s *Step) syscall.Errno {
 	case OpUnshare:
 		return errno1(syscall.SYS_UNSHARE, uintptr(s.Flags))
 	case OpHostname:
-		return sethostname(s.Path)
+		return errnoOf(syscall.Sethostname([]byte(s.Path)))
 	case OpDomain:
 		return errnoOf(syscall.Setdomainname([]byte(s.Path)))
 	case OpLoopback:
@@ -103,7 +103,7 @@ func (c *child) execute(s *Step) syscall.Errno {
 		return c.attribute(s)
 	case OpRoot:
 		return c.attachRoot(s)
-	case OpAttach, OpFilesystem, OpInside, OpMask, OpReadOnly, OpReadOnlyRoot, OpMkdir, OpPivot:
+	case OpAttach, OpFilesystem, OpInside, OpMask, OpReadOnly, OpReadOnlyMount, OpMkdir, OpPivot:
 		return c.mountStep(s)
 	case OpDevice:
 		return c.device(s)
@@ -124,8 +124,8 @@ func (c *child) mountStep(s *Step) syscall.Errno {
 		return c.mask(s)
 	case OpReadOnly:
 		return c.readOnly(s)
-	case OpReadOnlyRoot:
-		return setReadOnly(c.root, 0)
+	case OpReadOnlyMount:
+		return setReadOnly(c.fd(s), 0)
 	case OpMkdir:
 		fd, err := ensureDir(c.root, s.Path)
 		closeFD(fd)

@@ -22,7 +22,7 @@ const (
 	// OpAttach attaches the descriptor, a detached mount, at Path, which is made if it is missing.
 	OpAttach
 	// OpFilesystem mounts a new filesystem of type Data[0] with the options Data[1:] (key=value or a
-	// flag) and the mount attributes Attr at Path.
+	// flag) and the mount attributes Attr at Path. With a descriptor, the mount takes its place for later steps.
 	OpFilesystem
 	// OpInside binds the container's own file Data[0] at Path.
 	OpInside
@@ -31,8 +31,8 @@ const (
 	OpMask
 	// OpReadOnly makes Path read-only. A missing Path is no error.
 	OpReadOnly
-	// OpReadOnlyRoot makes the root mount itself read-only.
-	OpReadOnlyRoot
+	// OpReadOnlyMount makes the descriptor, a mount, read-only by itself, not what is mounted below it.
+	OpReadOnlyMount
 	// OpMkdir makes the directory Path and its parents.
 	OpMkdir
 	// OpDevice makes the device node Path in a directory that is there, with the type and mode, number, uid and gid in Blob (four uint64). Flags are

@@ -70,7 +70,7 @@ func (o Op) name() string {
 	names := [...]string{
 		OpJoin: "cgroup joined", OpUnshare: "namespace left", OpHostname: "host named", OpDomain: "domain named", OpLoopback: "loopback up",
 		OpRoot: "root attached", OpAttach: "attached", OpFilesystem: "mounted", OpInside: "bound", OpMask: "masked",
-		OpReadOnly: "read-only", OpReadOnlyRoot: "root read-only", OpMkdir: "directory there", OpDevice: "device made", OpPivot: "host's root gone",
+		OpReadOnly: "read-only", OpReadOnlyMount: "mount read-only", OpMkdir: "directory there", OpDevice: "device made", OpPivot: "host's root gone",
 		OpSession: "session", OpStdio: "stream", OpLimit: "limit", OpSeccomp: "filter loaded", OpNoNewPrivileges: "no new privileges",
 		OpBounding: "bounding set", OpChdir: "entered", OpUser: "user", OpCapabilities: "capabilities", OpDeathSignal: "death signal",
 		OpExec: "executed",

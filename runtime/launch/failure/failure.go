@@ -81,8 +81,8 @@ func opName(s stage.Step) string {
 		return "make a namespace"
 	case stage.OpPivot:
 		return "change the root directory"
-	case stage.OpReadOnlyRoot:
-		return "make the root read-only"
+	case stage.OpReadOnlyMount:
+		return "make a mount read-only"
 	case stage.OpNoNewPrivileges:
 		return "set no_new_privs"
 	case stage.OpSession:
