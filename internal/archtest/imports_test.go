@@ -63,12 +63,13 @@ var rows = map[string]row{
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount", "runtime/spec"}}, // what launch attaches
 	"runtime/idpool":               {3, []string{"internal/*"}},                          // ranges of ids, which know no container
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/process", "runtime/launch/program", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/process", "runtime/launch/program", "runtime/launch/reach", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
 	"runtime/hold":                 {3, []string{"internal/*", "runtime/cgroup"}}, // a container kept still
 	"runtime/launch/console":       {3, nil},                                      // the terminal of an external runtime
 	"runtime/launch/failure":       {3, []string{"runtime/stage"}},                // words for what the stage reports
 	"runtime/launch/process":       {3, nil},
-	"runtime/launch/program":       {3, nil}, // the executable of an external runtime
+	"runtime/launch/program":       {3, nil},                                                     // the executable of an external runtime
+	"runtime/launch/reach":         {3, []string{"mount", "runtime/filesystem", "runtime/spec"}}, // what an external runtime finds by path
 	"runtime/launch/self":          {3, nil},
 	"runtime/launch/userns":        {3, []string{"internal/*", "runtime/spec"}},
 	"runtime/machine":              {3, []string{"internal/*", "runtime/capability", "runtime/cgroup"}}, // what starts must know of it

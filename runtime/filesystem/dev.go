@@ -19,7 +19,7 @@ func FillDev(dev *os.File, devices []specs.LinuxDevice, ids spec.UserNamespace, 
 	fd := int(dev.Fd())
 	uid, gid := ids.Root()
 	for _, d := range devices {
-		if err := makeDevice(fd, d, ids); err != nil {
+		if err := MakeDevice(fd, strings.TrimPrefix(d.Path, "/dev/"), d, ids); err != nil {
 			return fmt.Errorf("make device %s: %w", d.Path, err)
 		}
 	}
@@ -66,8 +66,9 @@ func own(dir int, name string, uid, gid int) error {
 	return nil
 }
 
-func makeDevice(dev int, d specs.LinuxDevice, ids spec.UserNamespace) error {
-	name := strings.TrimPrefix(d.Path, "/dev/")
+// MakeDevice makes the node of d by a name below the directory dev, which nobody else changes, with its mode and the owner
+// that it has among the container's ids. What is missing of the directories between is made.
+func MakeDevice(dev int, name string, d specs.LinuxDevice, ids spec.UserNamespace) error {
 	if err := makeParents(dev, name, ids); err != nil {
 		return err
 	}

@@ -13,12 +13,14 @@ import (
 	"strconv"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/launch/console"
 	"github.com/lrun-dev/lrun/runtime/launch/process"
 	"github.com/lrun-dev/lrun/runtime/launch/program"
+	"github.com/lrun-dev/lrun/runtime/launch/reach"
 )
 
 // StartExternal is Start by another OCI runtime (runc, crun, a path), which keeps its state below
@@ -109,7 +111,7 @@ func (b *bundle) write() error {
 	config.Version = program.SpecVersion
 	root := *config.Root
 	root.Path, config.Root = rootfs, &root
-	if err := b.attachParts(&config); err != nil {
+	if err := b.reach(&config); err != nil {
 		return err
 	}
 	content, err := json.Marshal(config)
@@ -117,6 +119,24 @@ func (b *bundle) write() error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(b.request.AttachAt, "config.json"), content, 0o600)
+}
+
+// reach puts what config refers to where the runtime finds it, the container's root among those who do.
+func (b *bundle) reach(config *specs.Spec) error {
+	r := b.request
+	if err := reach.Attach(config, r.AttachAt, r.Owners); err != nil || r.Owners == nil {
+		return err
+	}
+	if err := reach.AttachDevices(config, r.AttachAt, r.UserNS); err != nil {
+		return err
+	}
+	if err := reach.Open(r.AttachAt, *r.Owners); err != nil {
+		return err
+	}
+	if err := b.streams.end(); err != nil {
+		return err
+	}
+	return b.streams.own(r) // runc can do that only where the host's root is the container's
 }
 
 // command runs the runtime; what it says when it fails is the error, and for a program that cannot be executed an
@@ -130,9 +150,9 @@ func (b *bundle) command(ctx context.Context, verb string, args ...string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, said.Close()) }()
-	c.Stderr = said
+	c.Stdin, c.Stdout, c.Stderr = said, said, said // see streams.end
 	if verb == "create" && !b.request.Spec.Process.Terminal {
-		c.Stdout, c.Stderr = b.streams.container[1], b.streams.container[2]
+		c.Stdin, c.Stdout, c.Stderr = nil, b.streams.container[1], b.streams.container[2]
 		if stdin := b.streams.container[0]; stdin != nil {
 			c.Stdin = stdin
 		}
@@ -200,7 +220,7 @@ func DeleteExternal(runtime, id, state, dir string) error {
 	if err := mount.Unmount(rootfs); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	errs := []error{detachParts(dir)}
+	errs := []error{reach.Detach(dir)}
 	for _, name := range []string{"rootfs", "config.json", "log.json", "said", "pid", "console"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)

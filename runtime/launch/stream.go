@@ -47,9 +47,8 @@ func (s *streams) openPipes(interactive bool) (err error) {
 
 // plan starts the session and puts the streams, given to the container's user, at their numbers.
 func (s *streams) plan(p *planner) error {
-	uid, _ := p.request.UserNS.HostUID(p.request.Spec.Process.User.UID)
-	if err := s.own(uid); err != nil {
-		return fmt.Errorf("give the standard streams to the container's user: %w", err)
+	if err := s.own(p.request); err != nil {
+		return err
 	}
 	if s.terminal == nil {
 		p.do(stage.Step{Op: stage.OpSession})
@@ -70,8 +69,9 @@ func (s *streams) plan(p *planner) error {
 	return nil
 }
 
-// own lets the user, by the host's number, open /dev/stdout by its name.
-func (s *streams) own(uid uint32) error {
+// own lets the container's user open /dev/stdout by its name.
+func (s *streams) own(r Request) error {
+	uid, _ := r.UserNS.HostUID(r.Spec.Process.User.UID)
 	if uid == 0 {
 		return nil
 	}
@@ -80,10 +80,24 @@ func (s *streams) own(uid uint32) error {
 			continue
 		}
 		if err := unix.Fchown(int(f.Fd()), int(uid), -1); err != nil {
-			return err
+			return fmt.Errorf("give the standard streams to the container's user: %w", err)
 		}
 	}
 	return nil
+}
+
+// end makes a standard input, where there is none, that is at its end. Else it would be the host's /dev/null, which crun
+// gives to the root of a user namespace.
+func (s *streams) end() error {
+	if s.container[0] != nil || s.stdout == nil {
+		return nil
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	s.container[0] = read
+	return write.Close()
 }
 
 // process gives p the host's ends.

@@ -66,8 +66,6 @@ func checkUserNamespace(o *Options, c lruntime.Container) error {
 		return refuse("--network host", "the host's network belongs to the host's user namespace", errdefs.ErrInvalidArgument)
 	case o.Rootfs != "":
 		return refuse("--rootfs", "whose ids the directory's owners mean is not known", errdefs.ErrNotImplemented)
-	case c.Runtime != "":
-		return refuse("--runtime "+c.Runtime, "only the built-in runtime maps users", errdefs.ErrNotImplemented)
 	}
 	sharing := c.Settings.Sharing
 	for flag, mode := range map[string]string{
