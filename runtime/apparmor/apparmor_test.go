@@ -9,11 +9,11 @@ import (
 	"github.com/containerd/errdefs"
 )
 
-const some = "docker-default (enforce)\nmy profile (v2) (complain)\n/usr/bin/man (enforce)\n"
+const some = "lrun-default (enforce)\ndocker-default (enforce)\nmy profile (v2) (complain)\n/usr/bin/man (enforce)\n"
 
 func host(t *testing.T, enabled, profiles string) Host {
 	t.Helper()
-	h := Host{Sys: t.TempDir()}
+	h := Host{Sys: t.TempDir(), Parser: filepath.Join(t.TempDir(), "no-parser")}
 	for file, content := range map[string]string{"module/apparmor/parameters/enabled": enabled, "kernel/security/apparmor/profiles": profiles} {
 		if content == "" {
 			continue
@@ -37,14 +37,17 @@ func TestChoose(t *testing.T) {
 		"none here":                    {"", "", "", false, "", nil},
 		"off":                          {"N\n", some, "", false, "", nil},
 		"unconfined where none is":     {"", "", "unconfined", false, "", nil},
-		"asked for where none is":      {"", "", "docker-default", false, "", errdefs.ErrNotImplemented},
-		"default":                      {"Y\n", some, "", false, "docker-default", nil},
+		"asked for where none is":      {"", "", "lrun-default", false, "", errdefs.ErrNotImplemented},
+		"default":                      {"Y\n", some, "", false, "lrun-default", nil},
 		"default, privileged":          {"Y\n", some, "", true, "unconfined", nil},
-		"default is not loaded":        {"Y\n", "docker-default2 (enforce)\n", "", false, "unconfined", nil},
+		"Docker's alone":               {"Y\n", "docker-default (enforce)\n", "", false, "docker-default", nil},
+		"neither is loaded":            {"Y\n", "docker-default2 (enforce)\nlrun-default2 (enforce)\n", "", false, "unconfined", nil},
 		"default, profiles not to see": {"Y\n", "", "", false, "unconfined", nil},
 		"unconfined":                   {"Y\n", some, "unconfined", false, "unconfined", nil},
 		"asked for":                    {"Y\n", some, "/usr/bin/man", false, "/usr/bin/man", nil},
 		"asked for, privileged":        {"Y\n", some, "docker-default", true, "docker-default", nil},
+		"lrun's, privileged":           {"Y\n", some, "lrun-default", true, "lrun-default", nil},
+		"lrun's, not to be loaded":     {"Y\n", "x (enforce)\n", "lrun-default", false, "lrun-default", errdefs.ErrNotFound},
 		"a name with blanks":           {"Y\n", some, "my profile (v2)", false, "my profile (v2)", nil},
 		"a part of a name":             {"Y\n", some, "docker", false, "docker", errdefs.ErrNotFound},
 		"asked for, not to see":        {"Y\n", "", "x", false, "x", nil},

@@ -50,6 +50,7 @@ type info struct {
 	CgroupVersion       string
 	CgroupHierarchies   []cgroupHierarchy
 	Seccomp             bool
+	AppArmor            string // the profile of a container; empty: the kernel has none
 	MissingCapabilities []string
 	KernelVersion       string
 	OperatingSystem     string
@@ -159,6 +160,7 @@ func (i *info) write(b *strings.Builder) {
 		line(" "+h.Mountpoint, "v%d %s", h.Version, strings.Join(h.Controllers, " "))
 	}
 	line("Seccomp", "%s", map[bool]string{true: "yes", false: "not in this kernel"}[i.Seccomp])
+	line("AppArmor", "%s", appArmorWords(i.AppArmor))
 	line("Missing Capabilities", "%s", strings.Join(append(i.MissingCapabilities, []string{"none"}[min(1, len(i.MissingCapabilities)):]...), " "))
 	line("Kernel Version", "%s", i.KernelVersion)
 	line("Operating System", "%s", i.OperatingSystem)

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/runtime/apparmor"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
@@ -41,7 +42,15 @@ func (i *info) machine() error {
 	if err == nil {
 		i.cgroups(h.Mounts())
 	}
-	return errors.Join(i.process(status), err)
+	return errors.Join(i.process(status), err, i.appArmor(apparmor.This()))
+}
+
+// appArmor adds the profile of containers.
+func (i *info) appArmor(host apparmor.Host) (err error) {
+	if host.Enabled() {
+		i.AppArmor, _, err = host.Standard()
+	}
+	return err
 }
 
 // process adds what a /proc/PID/status says that this process may not do.
@@ -98,6 +107,17 @@ func (i *info) cgroups(mounts []cgroup.Mount) {
 		i.CgroupVersion = "none"
 		i.Warnings = append(i.Warnings, "no cgroup hierarchy is mounted: containers have no limits, and their processes are found by pid only")
 	}
+}
+
+// appArmorWords says what a profile means for containers.
+func appArmorWords(profile string) string {
+	switch profile {
+	case "":
+		return "not in this kernel, or off"
+	case apparmor.Unconfined:
+		return "containers are unconfined: there is no apparmor_parser to load " + apparmor.Default
+	}
+	return profile
 }
 
 // operatingSystem is the name that the system whose root directory is given has for itself.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/rootfs/check"
+	"github.com/lrun-dev/lrun/runtime/apparmor"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 )
 
@@ -76,7 +78,7 @@ func TestInfo(t *testing.T) {
 	}
 	for _, want := range []string{
 		"Containers: 5\n Running: 2\n Paused: 1\n Stopped: 2\nImages: 0\n", "Driver: vfs\n Reason: chosen with --driver or $LRUN_DRIVER\n",
-		"Cgroup Version: ", "Seccomp: ", "Missing Capabilities: ", "Kernel Version: ", "OSType: linux\n", "Total Memory: ",
+		"Cgroup Version: ", "Seccomp: ", "AppArmor: ", "Missing Capabilities: ", "Kernel Version: ", "OSType: linux\n", "Total Memory: ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("got\n%swithout %q", out, want)
@@ -97,7 +99,7 @@ func TestInfoText(t *testing.T) {
 		ServerVersion: "1", RootDir: "/r", BackingFilesystem: "ext4", StateDir: "/s", Driver: "overlayfs", DriverMethod: "by path",
 		DriverReason: "by descriptor: no", CgroupVersion: "1 and 2 (hybrid)", MissingCapabilities: []string{"CAP_A", "CAP_B"},
 		CgroupHierarchies: []cgroupHierarchy{{"/sys/fs/cgroup/cpu", 1, []string{"cpu", "cpuacct"}}, {"/sys/fs/cgroup/unified", 2, nil}},
-		Seccomp:           true, Warnings: []string{"careful\x1b"}, MemTotal: 3 << 30, Name: "host",
+		Seccomp:           true, AppArmor: "lrun-default", Warnings: []string{"careful\x1b"}, MemTotal: 3 << 30, Name: "host",
 	}
 	var b strings.Builder
 	i.write(&b)
@@ -116,6 +118,7 @@ Cgroup Version: 1 and 2 (hybrid)
  /sys/fs/cgroup/cpu: v1 cpu cpuacct
  /sys/fs/cgroup/unified: v2
 Seccomp: yes
+AppArmor: lrun-default
 Missing Capabilities: CAP_A CAP_B
 Kernel Version:
 Operating System:
@@ -128,6 +131,23 @@ WARNING: careful\x1b
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
+	}
+}
+
+func TestAppArmor(t *testing.T) {
+	for profile, want := range map[string]string{"": "not in this kernel", "unconfined": "no apparmor_parser", "docker-default": "docker-default"} {
+		if got := appArmorWords(profile); !strings.Contains(got, want) {
+			t.Errorf("%q: %q", profile, got)
+		}
+	}
+	host := apparmor.Host{Sys: t.TempDir(), Parser: "/no/parser"}
+	var i info
+	if err := i.appArmor(host); err != nil || i.AppArmor != "" {
+		t.Errorf("off: %q, %v", i.AppArmor, err)
+	}
+	enabled := filepath.Join(host.Sys, "module/apparmor/parameters/enabled")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(enabled), 0o755), os.WriteFile(enabled, []byte("Y\n"), 0o644), i.appArmor(host)); err != nil || i.AppArmor != "unconfined" {
+		t.Errorf("on: %q, %v", i.AppArmor, err)
 	}
 }
 
