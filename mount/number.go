@@ -104,6 +104,10 @@ func (m Mount) leaveScratch(f *os.File, attr uint64) error {
 func (m Mount) numbers(options []Option) (data string, fds []int, err error) {
 	var words []string
 	for _, o := range options {
+		if o.Key == "context" && !strings.ContainsAny(o.Value, `"`) { // of SELinux, which takes quotes away
+			words = append(words, `context="`+o.Value+`"`)
+			continue
+		}
 		if strings.ContainsAny(o.Key+o.Value, ",\\") {
 			return "", fds, m.refuse(o, "mount(2) knows no comma and no backslash in a value")
 		}

@@ -81,6 +81,7 @@ var rows = map[string]row{
 	"runtime/seccomp":              {3, []string{"internal/*", "mount", "network"}},
 	"runtime/seccomp/cache":        {3, []string{"internal/*"}},
 	"runtime/seccomp/internal/gen": {3, nil},                                             // go generate
+	"runtime/selinux":              {3, []string{"mount"}},                               // what SELinux of this machine can do
 	"runtime/share":                {3, []string{"internal/*", "mount", "runtime/spec"}}, // what containers share with each other
 	"runtime/spec":                 {3, []string{"internal/*", "mount", "network"}},
 	"runtime/stage":                {3, nil},

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch/failure"
 	"github.com/lrun-dev/lrun/runtime/launch/self"
 	"github.com/lrun-dev/lrun/runtime/reaper"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -85,6 +86,7 @@ func (p *planner) settle() error {
 func (p *planner) plan() error {
 	p.later(p.join)
 	p.appArmor()
+	p.label()
 	p.cgroupNamespace()
 	p.lateNamespaces()
 	p.add(stage.Step{Op: stage.OpRoot, FD: p.root(), Path: p.attachAt()})
@@ -261,6 +263,13 @@ func (p *planner) appArmor() {
 		Op: stage.OpAttribute, Path: profile, Blob: []byte("exec " + profile),
 		Data: []string{"/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec"},
 	})
+}
+
+// label makes the program start with its SELinux context.
+func (p *planner) label() {
+	if label := p.request.Spec.Process.SelinuxLabel; label != "" {
+		p.do(stage.Step{Op: stage.OpAttribute, Path: label, Blob: []byte(label), Data: []string{failure.Label}})
+	}
 }
 
 func (p *planner) seccomp() error {

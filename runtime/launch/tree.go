@@ -29,7 +29,7 @@ func (p *planner) mount(m specs.Mount) error {
 		attr, data := filesystem.Split(m.Options)
 		p.do(stage.Step{
 			Op: stage.OpFilesystem, Path: m.Destination, Flags: plain(m.Destination), Attr: attr,
-			Data: append([]string{m.Type}, named(m, data)...),
+			Data: append([]string{m.Type}, p.named(m, data)...),
 		})
 		return nil
 	case "cgroup":
@@ -56,8 +56,11 @@ func plain(destination string) uint64 {
 	return 0
 }
 
-// named adds to the options of a filesystem what it is called in the container's list of mounts.
-func named(m specs.Mount, options []string) []string {
+// named adds to the options of a filesystem what it is called in the container's list of mounts, and the label of its files.
+func (p *planner) named(m specs.Mount, options []string) []string {
+	if label := p.request.Spec.Linux.MountLabel; label != "" && m.Type != "proc" && m.Type != "sysfs" {
+		options = append(options, "context="+label)
+	}
 	if m.Source == "" {
 		return options
 	}
@@ -71,7 +74,7 @@ func (p *planner) tmpfs(m specs.Mount) error {
 	readOnly := attr&unix.MOUNT_ATTR_RDONLY != 0
 	attr &^= unix.MOUNT_ATTR_RDONLY
 	if m.Destination != "/dev" && p.request.UserNS.Own() { // so that it belongs to the user namespace
-		s := stage.Step{Op: stage.OpFilesystem, FD: -1, Path: m.Destination, Flags: plain(m.Destination), Attr: attr, Data: append([]string{"tmpfs"}, named(m, data)...)}
+		s := stage.Step{Op: stage.OpFilesystem, FD: -1, Path: m.Destination, Flags: plain(m.Destination), Attr: attr, Data: append([]string{"tmpfs"}, p.named(m, data)...)}
 		if readOnly {
 			s.FD = p.file(p.request.Root) // only a place, which the mount takes
 			p.frozen = append(p.frozen, s.FD)
@@ -80,7 +83,7 @@ func (p *planner) tmpfs(m specs.Mount) error {
 		return nil
 	}
 	// /dev is filled before it is attached, with device nodes, which only the host's root can make.
-	fs, err := filesystem.OpenFor(p.request.UserNS, "tmpfs", named(m, data), attr)
+	fs, err := filesystem.OpenFor(p.request.UserNS, "tmpfs", p.named(m, data), attr)
 	if err != nil {
 		return err
 	}
@@ -105,7 +108,7 @@ func (p *planner) tmpfs(m specs.Mount) error {
 // devpts is made here and not by the child, so that the terminal can be opened from it.
 func (p *planner) devpts(m specs.Mount) error {
 	attr, data := filesystem.Split(m.Options)
-	fs, err := filesystem.OpenFor(p.request.UserNS, "devpts", named(m, data), attr)
+	fs, err := filesystem.OpenFor(p.request.UserNS, "devpts", p.named(m, data), attr)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,12 @@ package resolve
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -20,7 +22,7 @@ func Write(dir string, settings spec.Settings, sync atomicfile.Sync) error {
 	}
 	var g errgroup.Group
 	for name, content := range map[string]string{"hosts": Hosts(settings), "hostname": settings.Hostname + "\n", "resolv.conf": resolv} {
-		write := func() error { return writeFile(filepath.Join(dir, name), content, sync) }
+		write := func() error { return writeFile(filepath.Join(dir, name), content, settings.Security.MountLabel, sync) }
 		if sync == atomicfile.Durable {
 			g.Go(write)
 		} else if err := write(); err != nil { // no time to win
@@ -30,8 +32,8 @@ func Write(dir string, settings spec.Settings, sync atomicfile.Sync) error {
 	return g.Wait()
 }
 
-// writeFile makes a file that the container's users can read, whatever the umask.
-func writeFile(path, content string, sync atomicfile.Sync) (err error) {
+// writeFile makes a file that the container's users can read, whatever the umask and, unless it is empty, with an SELinux label.
+func writeFile(path, content, label string, sync atomicfile.Sync) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
@@ -39,6 +41,11 @@ func writeFile(path, content string, sync atomicfile.Sync) (err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	if _, err := f.WriteString(content); err != nil {
 		return err
+	}
+	if label != "" {
+		if err := unix.Fsetxattr(int(f.Fd()), "security.selinux", []byte(label), 0); err != nil {
+			return fmt.Errorf("label %s: %w", path, err)
+		}
 	}
 	return errors.Join(f.Chmod(0o644), sync.File(f))
 }

@@ -8,7 +8,10 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -40,5 +43,19 @@ func TestWrite(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+func TestWriteLabels(t *testing.T) {
+	testutil.RequireRoot(t)
+	dir := t.TempDir()
+	if err := Write(dir, spec.Settings{Security: spec.Security{MountLabel: "u:r:t:s0"}}, atomicfile.Volatile); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"hosts", "hostname", "resolv.conf"} {
+		b := make([]byte, 100)
+		if n, err := unix.Getxattr(filepath.Join(dir, name), "security.selinux", b); err != nil || string(b[:n]) != "u:r:t:s0" {
+			t.Errorf("%s: %q, %v", name, b[:max(0, n)], err)
+		}
 	}
 }

@@ -17,8 +17,11 @@ type Security struct {
 	Seccomp string `json:"seccomp,omitempty"`
 	// AppArmor is the name of a profile; empty: the default one.
 	AppArmor string `json:"apparmor,omitempty"`
-	// NoLabel is label=disable.
-	NoLabel bool `json:"noLabel,omitempty"`
+	// Labels are the values of label=: disable, or what changes the policy's contexts.
+	Labels []string `json:"labels,omitempty"`
+	// ProcessLabel and MountLabel are the contexts of SELinux for processes and for files; empty: they are not changed.
+	ProcessLabel string `json:"processLabel,omitempty"`
+	MountLabel   string `json:"mountLabel,omitempty"`
 	// SystemPaths masks nothing and makes nothing read-only below /proc and /sys.
 	SystemPaths bool `json:"systemPaths,omitempty"`
 	// WritableCgroups makes the container's own cgroups writable.
@@ -41,6 +44,7 @@ func confine(c *specs.Spec, s Settings, f Facts) {
 	}
 	c.Process.NoNewPrivileges = s.Security.NoNewPrivileges
 	c.Process.ApparmorProfile = f.AppArmor
+	c.Process.SelinuxLabel, c.Linux.MountLabel = s.Security.ProcessLabel, s.Security.MountLabel
 	if s.Security.WritableCgroups {
 		for i, m := range c.Mounts {
 			if m.Type == "cgroup" {

@@ -24,7 +24,8 @@ func TestSecurity(t *testing.T) {
 		"system paths":       {spec.Settings{Security: spec.Security{SystemPaths: true}}, seen{true, false, true, false}},
 		"writable cgroups":   {spec.Settings{Security: spec.Security{WritableCgroups: true}}, seen{true, true, false, false}},
 		"no new privileges":  {spec.Settings{Security: spec.Security{NoNewPrivileges: true}}, seen{true, true, true, true}},
-		"label is no change": {spec.Settings{Security: spec.Security{NoLabel: true}}, seen{true, true, true, false}},
+		"label is no change": {spec.Settings{Security: spec.Security{Labels: []string{"disable"}}}, seen{true, true, true, false}},
+		"labels":             {spec.Settings{Security: spec.Security{ProcessLabel: "p", MountLabel: "m"}}, seen{true, true, true, false}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config, err := spec.New(c.settings, spec.Facts{Seccomp: &specs.LinuxSeccomp{}, AppArmor: "profile"})
@@ -37,6 +38,9 @@ func TestSecurity(t *testing.T) {
 			}
 			for _, m := range config.Mounts {
 				got.readOnlyCgroups = got.readOnlyCgroups || m.Type == "cgroup" && slices.Contains(m.Options, "ro")
+			}
+			if config.Process.SelinuxLabel != c.settings.Security.ProcessLabel || config.Linux.MountLabel != c.settings.Security.MountLabel {
+				t.Errorf("labels %q, %q", config.Process.SelinuxLabel, config.Linux.MountLabel)
 			}
 			if got != c.want || config.Process.ApparmorProfile != "profile" {
 				t.Errorf("got %+v, want %+v", got, c.want)

@@ -21,6 +21,7 @@ import (
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/mountpoint"
+	"github.com/lrun-dev/lrun/runtime/selinux"
 )
 
 func runCommand(e *env.Env) *cli.Command {
@@ -151,6 +152,9 @@ func openRoot(ctx context.Context, e *env.Env, c runtime.Container, pending *run
 		if root, err = mountpoint.Below(root, e.Root()); err != nil {
 			return nil, err
 		}
+	}
+	if root, err = selinux.Mount(root, c.Settings.Security.MountLabel); err != nil {
+		return nil, err
 	}
 	owners, err := pending.Owners()
 	if err != nil {

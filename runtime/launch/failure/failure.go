@@ -24,8 +24,11 @@ func Of(s stage.Step, f *stage.Failure) error {
 	return advise(s, f.Errno, fmt.Errorf("%s: %w", what, f.Errno))
 }
 
-// Sysctls is where the files of sysctls are, which steps write as attributes.
-const Sysctls = "/proc/sys/"
+// What steps write as attributes: Sysctls is where the files of sysctls are, Label the file of the SELinux context.
+const (
+	Sysctls = "/proc/sys/"
+	Label   = "/proc/thread-self/attr/exec"
+)
 
 func isSysctl(s stage.Step) bool {
 	return s.Op == stage.OpAttribute && len(s.Data) == 1 && strings.HasPrefix(s.Data[0], Sysctls)
@@ -76,6 +79,9 @@ func describeProcess(s stage.Step) string {
 func opName(s stage.Step) string {
 	switch s.Op {
 	case stage.OpAttribute:
+		if s.Data[0] == Label { // for AppArmor it is the second
+			return fmt.Sprintf("take the SELinux context %q", s.Path)
+		}
 		return fmt.Sprintf("take the AppArmor profile %q", s.Path)
 	case stage.OpUnshare:
 		return "make a namespace"

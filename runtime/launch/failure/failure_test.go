@@ -27,6 +27,8 @@ func TestWords(t *testing.T) {
 		},
 		"mount proc on /proc inside the container": {stage.Step{Op: stage.OpFilesystem, Path: "/proc", Data: []string{"proc"}}, unix.EPERM},
 		"become user 5, group 6":                   {stage.Step{Op: stage.OpUser, Flags: 5, Attr: 6}, unix.EINVAL},
+		`take the SELinux context "a:b:c"`:         {stage.Step{Op: stage.OpAttribute, Path: "a:b:c", Data: []string{failure.Label}}, unix.EINVAL},
+		`take the AppArmor profile "x"`:            {stage.Step{Op: stage.OpAttribute, Path: "x", Data: []string{"/proc/thread-self/attr/apparmor/exec", failure.Label}}, unix.EACCES},
 		"load the seccomp filter":                  {stage.Step{Op: stage.OpSeccomp}, unix.EINVAL},
 	} {
 		err := failure.Of(c.step, &stage.Failure{Errno: c.errno})

@@ -18,7 +18,9 @@ func SecurityOf(s spec.Settings) Security {
 	add(s.Security.NoNewPrivileges, "no-new-privileges")
 	add(s.Security.Seccomp != "", "seccomp="+s.Security.Seccomp)
 	add(s.Security.AppArmor != "", "apparmor="+s.Security.AppArmor)
-	add(s.Security.NoLabel, "label=disable")
+	for _, label := range s.Security.Labels {
+		add(true, "label="+label)
+	}
 	add(s.Security.SystemPaths, "systempaths=unconfined")
 	add(s.Security.WritableCgroups, "writable-cgroups=true")
 	return v

@@ -12,7 +12,7 @@ func TestSecurityHasDockersNames(t *testing.T) {
 	for want, s := range map[string]spec.Security{
 		`{"SecurityOpt":null}`: {},
 		`{"SecurityOpt":["no-new-privileges","seccomp=unconfined","apparmor=x","label=disable","systempaths=unconfined","writable-cgroups=true"]}`: {
-			NoNewPrivileges: true, Seccomp: "unconfined", AppArmor: "x", NoLabel: true, SystemPaths: true, WritableCgroups: true,
+			NoNewPrivileges: true, Seccomp: "unconfined", AppArmor: "x", Labels: []string{"disable"}, SystemPaths: true, WritableCgroups: true,
 		},
 	} {
 		got, err := json.Marshal(hostconfig.SecurityOf(spec.Settings{Security: s}))

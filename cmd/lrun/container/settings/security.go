@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/lrun-dev/lrun/runtime/apparmor"
 	"github.com/lrun-dev/lrun/runtime/seccomp"
+	"github.com/lrun-dev/lrun/runtime/selinux"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -24,7 +26,7 @@ func (f *securityFlags) flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{
 			Name: "security-opt", Destination: &f.options,
-			Usage: "`OPTION` no-new-privileges, seccomp=FILE|unconfined|builtin, apparmor=PROFILE|unconfined, label=disable, systempaths=unconfined or writable-cgroups=true",
+			Usage: "`OPTION` no-new-privileges, seccomp=FILE|unconfined|builtin, apparmor=PROFILE|unconfined, label=disable|KIND:VALUE, systempaths=unconfined or writable-cgroups=true",
 		},
 	}
 }
@@ -42,7 +44,7 @@ func (f *securityFlags) security(s *spec.Settings) error {
 		case "apparmor":
 			s.Security.AppArmor, err = appArmorProfile(value, s.Privileged)
 		case "label":
-			s.Security.NoLabel, err = true, checkLabel(value)
+			s.Security.Labels, err = append(s.Security.Labels, value), checkLabel(value)
 		case "systempaths":
 			s.Security.SystemPaths = true
 			if value != spec.Unconfined {
@@ -60,7 +62,7 @@ func (f *securityFlags) security(s *spec.Settings) error {
 			return fmt.Errorf("--security-opt %q: %w", option, err)
 		}
 	}
-	return nil
+	return label(&s.Security, selinux.This())
 }
 
 // cutOption divides an option at its first = or, as Docker once had it, at its first colon.
@@ -118,19 +120,30 @@ func appArmorProfile(value string, privileged bool) (string, error) {
 	return value, err
 }
 
-// checkLabel refuses all but label=disable: lrun gives no labels, and labels its mounts with none.
+// checkLabel looks at one value of label=, before the machine is asked what it makes of all.
 func checkLabel(value string) error {
-	kind, _, _ := strings.Cut(value, ":")
-	switch kind {
-	case "disable":
-		if value == kind {
-			return nil
-		}
-	case "user", "role", "type", "level", "filetype", "nested":
-		if _, err := os.Stat("/sys/fs/selinux/enforce"); err != nil {
-			return fmt.Errorf("SELinux is not on here (there is no /sys/fs/selinux/enforce): %w", errdefs.ErrNotImplemented)
-		}
-		return fmt.Errorf("lrun sets no SELinux labels; processes keep lrun's own, and label=disable says so: %w", errdefs.ErrNotImplemented)
+	key, rest, _ := strings.Cut(value, ":")
+	switch {
+	case value == noLabel, slices.Contains(selinux.Kinds(), key) && rest != "":
+		return nil
+	case key == "nested":
+		return fmt.Errorf("lrun does not let containers change labels: %w", errdefs.ErrNotImplemented)
 	}
-	return fmt.Errorf("give label=disable: %w", errdefs.ErrInvalidArgument)
+	return fmt.Errorf("give label=disable, or one of %s: and what it is: %w", strings.Join(selinux.Kinds(), ":, "), errdefs.ErrInvalidArgument)
+}
+
+// noLabel is the value of label= with which processes and files keep the labels that they would have without lrun.
+const noLabel = "disable"
+
+// label chooses the contexts of a container for which labels are asked. They are its own for as long as it is there.
+func label(s *spec.Security, host selinux.Host) error {
+	if len(s.Labels) == 0 || slices.Contains(s.Labels, noLabel) {
+		return nil
+	}
+	l, err := host.Choose(s.Labels)
+	if err != nil {
+		return fmt.Errorf("--security-opt label=%s: %w", s.Labels[0], err)
+	}
+	s.ProcessLabel, s.MountLabel = l.Process, l.Mount
+	return nil
 }

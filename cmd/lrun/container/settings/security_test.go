@@ -1,14 +1,18 @@
 package settings
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/lrun-dev/lrun/runtime/apparmor"
+	"github.com/lrun-dev/lrun/runtime/selinux"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -37,7 +41,7 @@ func TestSecurityOptions(t *testing.T) {
 		"seccomp=builtin":         {},
 		"seccomp=" + good:         {want: spec.Security{Seccomp: `{"defaultAction":"SCMP_ACT_ALLOW"}`}},
 		"apparmor=unconfined":     {want: spec.Security{AppArmor: "unconfined"}},
-		"label=disable":           {want: spec.Security{NoLabel: true}},
+		"label=disable":           {want: spec.Security{Labels: []string{"disable"}}},
 		"systempaths=unconfined":  {want: spec.Security{SystemPaths: true}},
 		"writable-cgroups=true":   {want: spec.Security{WritableCgroups: true}},
 		"writable-cgroups=false":  {},
@@ -51,6 +55,8 @@ func TestSecurityOptions(t *testing.T) {
 		"apparmor=":                        {err: "name of a profile"},
 		"label=type:x":                     {err: "SELinux"},
 		"label=disable:x":                  {err: "label=disable"},
+		"label=type:":                      {err: "filetype:"},
+		"label=nested:true":                {err: "change labels"},
 		"label":                            {err: "label=disable"},
 		"systempaths=masked":               {err: "systempaths=unconfined"},
 		"writable-cgroups":                 {err: "true or false"},
@@ -75,10 +81,40 @@ func TestSecurityOptions(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || s.Security != c.want {
+			if err != nil || !reflect.DeepEqual(s.Security, c.want) {
 				t.Errorf("got %+v, %v; want %+v", s.Security, err, c.want)
 			}
 		})
+	}
+}
+
+func TestLabels(t *testing.T) {
+	root := t.TempDir()
+	host := selinux.Host{Sys: root, Root: root}
+	for name, content := range map[string]string{
+		"fs/selinux/enforce": "1", "fs/selinux/context": "", "usr/share/containers/selinux/contexts": "process=\"u:r:t:s0\"\nfile=\"u:o:f:s0\"\n",
+	} {
+		path := filepath.Join(root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		labels         []string
+		process, mount string
+	}{
+		{nil, "", ""},
+		{[]string{"disable"}, "", ""},
+		{[]string{"type:x", "disable"}, "", ""},
+		{[]string{"type:x", "level:s0:c1"}, "u:r:x:s0:c1", "u:o:f:s0:c1"},
+	} {
+		s := spec.Security{Labels: slices.Clone(c.labels)}
+		if err := label(&s, host); err != nil || s.ProcessLabel != c.process || s.MountLabel != c.mount || !slices.Equal(s.Labels, c.labels) {
+			t.Errorf("%q: %+v, %v", c.labels, s, err)
+		}
+	}
+	if err := label(&spec.Security{Labels: []string{"type:x"}}, selinux.Host{Sys: "/no", Root: root}); err == nil || !strings.Contains(err.Error(), "label=type:x") {
+		t.Errorf("got %v", err)
 	}
 }
 
@@ -103,7 +139,7 @@ func FuzzSecurityOption(f *testing.F) {
 		}
 		s := spec.Settings{}
 		err := (&securityFlags{options: *cli.NewStringSlice(option)}).security(&s)
-		if err == nil && s.Security == (spec.Security{}) && !strings.HasPrefix(option, "no-new-privileges") && !strings.HasPrefix(option, "writable-cgroups") {
+		if err == nil && reflect.DeepEqual(s.Security, spec.Security{}) && !strings.HasPrefix(option, "no-new-privileges") && !strings.HasPrefix(option, "writable-cgroups") {
 			t.Errorf("%q is taken and has no effect", option)
 		}
 	})
