@@ -270,3 +270,14 @@ func withoutUnused(list string, group *cgroup.Group) string {
 	}
 	return strings.Join(kept, "")
 }
+
+// A label that the kernel does not take, as where there is no SELinux, is no program without one.
+func TestNothingRunsWithoutItsLabel(t *testing.T) {
+	testutil.RequireRoot(t)
+	_, root := busyboxRoot(t)
+	c := config(t, spec.Settings{Args: []string{"true"}, Env: []string{"PATH=/bin"}})
+	c.Process.SelinuxLabel = "u:r:no_such_t:s0"
+	if out, _, _, err := run(t, launch.Request{Root: root, Spec: c}, ""); err == nil || !strings.Contains(err.Error(), `take the SELinux context "u:r:no_such_t:s0"`) {
+		t.Errorf("got %q, %v", out, err)
+	}
+}

@@ -47,3 +47,18 @@ func TestLinksRedirectNoDevice(t *testing.T) {
 		}
 	}
 }
+
+// What is below a tmpfs is made before it becomes read-only.
+func TestReadOnlyTmpfsHoldsWhatIsBelow(t *testing.T) {
+	testutil.RequireRoot(t)
+	s := spec.Settings{
+		Args: []string{"sh", "-c", "ls /t; pwd; touch /t/in/x; touch /t/x || grep -c '^tmpfs /t tmpfs ro,' /proc/mounts"}, Env: []string{"PATH=/bin"}, Cwd: "/t/work",
+		Mounts:  []spec.Mount{{Type: "tmpfs", Target: "/t", Options: []string{"ro"}}, {Type: "tmpfs", Target: "/t/in"}},
+		Devices: spec.Devices{Nodes: []spec.Device{{Host: "/dev/zero", Path: "/t/zero", Access: "r"}}},
+	}
+	r := withHost(t, s)
+	_, r.Root = busyboxRoot(t)
+	if out, stderr, code, err := run(t, r, ""); err != nil || out != "in\nwork\nzero\n/t/work\n1\n" || !strings.Contains(stderr, "Read-only") {
+		t.Errorf("got %q, %q, %d, %v", out, stderr, code, err)
+	}
+}

@@ -58,7 +58,7 @@ func plain(destination string) uint64 {
 
 // named adds to the options of a filesystem what it is called in the container's list of mounts, and the label of its files.
 func (p *planner) named(m specs.Mount, options []string) []string {
-	if label := p.request.Spec.Linux.MountLabel; label != "" && m.Type != "proc" && m.Type != "sysfs" {
+	if label := p.request.Spec.Linux.MountLabel; label != "" && (m.Type == "tmpfs" || m.Type == "devpts") {
 		options = append(options, "context="+label)
 	}
 	if m.Source == "" {

@@ -64,6 +64,8 @@ type Inspection struct {
 	Name            string
 	Driver          string
 	Platform        string
+	ProcessLabel    string
+	MountLabel      string
 	HostnamePath    string
 	HostsPath       string
 	ResolvConfPath  string
@@ -150,7 +152,7 @@ func Inspect(ctx context.Context, e *env.Env, name string) (Inspection, error) {
 	v := Inspection{
 		ID: c.ID, Created: c.Created, Path: c.Settings.Args[0], Args: c.Settings.Args[1:], Image: c.ImageID, Name: "/" + c.Name,
 		Driver: c.Driver, Platform: "linux", HostnamePath: store.Dir(c.ID) + "/hostname", HostsPath: store.Dir(c.ID) + "/hosts",
-		ResolvConfPath: store.Dir(c.ID) + "/resolv.conf",
+		ResolvConfPath: store.Dir(c.ID) + "/resolv.conf", ProcessLabel: c.Settings.Security.ProcessLabel, MountLabel: c.Settings.Security.MountLabel,
 		State: inspectedState{
 			Status: st.Status, Running: st.Status == runtime.Running, OOMKilled: st.OOMKilled, Pid: st.Pid, ExitCode: st.ExitCode,
 			Error: st.Error, StartedAt: st.StartedAt, FinishedAt: st.FinishedAt,
