@@ -25,12 +25,27 @@ const longEnv = "LRUN_TEST_CORPUS_LONG"
 
 // selection is what of the corpus is loaded: rootfs/chain.TestCorpus makes all stacks with every driver.
 type selection struct {
-	accepted, refused int // stacks of a kind
-	layers            int // of what is accepted
+	accepted int // stacks of a kind
+	refused  int // stacks or archives of a kind
+	layers   int // of what is accepted
 }
 
 // corpusMemory is the most, in KiB, that one command may take for any case of the corpus.
 const corpusMemory = 96 << 10
+
+// takes decides on a case of so many layers that has a name and the class of its error. taken is how many there were of each kind.
+func (s selection) takes(taken map[string]int, name string, class error, layers int) bool {
+	kind, _, _ := strings.Cut(name, ":")
+	limit := s.refused
+	if class == nil {
+		kind, limit = "accepted "+kind, s.accepted
+	}
+	if class == nil && layers > s.layers || taken[kind] >= limit {
+		return false
+	}
+	taken[kind]++
+	return true
+}
 
 // TestCorpus gives every archive and every stack of layers of the corpus to the binary, one process for each that is to be refused,
 // all on one root: the message is one line that says where, the store is as it was, and so is a directory outside that the
@@ -90,28 +105,24 @@ func checkCorpus(t *testing.T, driver string, some selection) {
 	c.must("run", "--rm", "--network", "none", "-v", programs+":/.programs:ro", id, "/.programs/busybox", "true")
 	c.must("rmi", id)
 	c.store, c.watched = c.listing(), testutil.TreeHash(t, c.outside)
+	taken := map[string]int{}
 	for _, im := range images {
-		if im.Layers <= some.layers {
+		class := cmp.Or(im.Refused, im.Unpacked)
+		if class == nil && im.Layers <= some.layers || class != nil && some.takes(taken, im.Name, class, 0) {
 			t.Run(im.Name, func(t *testing.T) { c.on(t).archive(im) })
 		}
 	}
 	var accepted []corpus.Case
-	kinds := map[string]selection{}
 	for _, stack := range stacks {
-		kind, _, _ := strings.Cut(stack.Name, ":")
-		had := kinds[kind]
 		switch {
-		case stack.Long && !long:
-		case stack.Refused != nil && had.refused < some.refused:
-			had.refused++
+		case stack.Long && !long || !some.takes(taken, stack.Name, stack.Refused, len(stack.Layers)):
+		case stack.Refused == nil:
+			accepted = append(accepted, stack)
+		default:
 			t.Run(stack.Name, func(t *testing.T) {
 				c.on(t).refused(archives.Archive(image.HostPlatform(), stack), stack.Refused)
 			})
-		case stack.Refused == nil && had.accepted < some.accepted && len(stack.Layers) <= some.layers:
-			had.accepted++
-			accepted = append(accepted, stack)
 		}
-		kinds[kind] = had
 	}
 	c.accepted(accepted, programs)
 	t.Logf("the most that a command took is %d MiB", *c.peak>>10)
@@ -177,7 +188,7 @@ func (c *corpusTest) unchanged() {
 }
 
 // where is how a message says what is wrong: by a digest, a file of the archive, or an entry of a layer in quotation marks.
-var where = regexp.MustCompile(`[0-9a-f]{64}|[a-z]+\.json|oci-layout|".+"`)
+var where = regexp.MustCompile(`[0-9a-f]{64}|[a-z]+\.json|oci-layout|repositories|[0-9.]+/[a-z./]+|".+"`)
 
 // refused loads an archive, which must fail as the class of the error demands.
 func (c *corpusTest) refused(archive []byte, class error) {
@@ -208,12 +219,12 @@ func (c *corpusTest) archive(im archives.Image) {
 	if err := os.WriteFile(file, im.Archive, 0o600); err != nil {
 		c.Fatal(err)
 	}
-	id, named := strings.CutPrefix(c.must("load", "-q", "-i", file), "Loaded image ID: ")
-	if !named {
-		c.Fatalf("loaded %q", id)
+	_, name, loaded := strings.Cut(c.must("load", "-q", "-i", file), ": ")
+	if !loaded || strings.Contains(name, "\n") {
+		c.Fatalf("loaded %q", name)
 	}
-	c.tree(id, im.Tree)
-	c.must("rmi", id)
+	c.tree(name, im.Tree)
+	c.must("rmi", name)
 	c.unchanged()
 }
 

@@ -144,7 +144,7 @@ func TestDockerRefuses(t *testing.T) {
 		{"config is other JSON", func(e *saved, m map[string]string) { e.Config, m["x.json"] = "x.json", `{"a":1}` }, errdefs.ErrInvalidArgument, "not the config"},
 		{"config outside", func(e *saved, _ map[string]string) { e.Config = "../../etc/passwd" }, errdefs.ErrInvalidArgument, "out of the archive"},
 		{"config absolute", func(e *saved, _ map[string]string) { e.Config = "/etc/passwd" }, errdefs.ErrInvalidArgument, "out of the archive"},
-		{"no config", func(e *saved, _ map[string]string) { e.Config = "" }, errdefs.ErrDataLoss, ""},
+		{"no config", func(e *saved, _ map[string]string) { e.Config = "" }, errdefs.ErrInvalidArgument, "image 1 names no config"},
 		{"layer outside", func(e *saved, _ map[string]string) { e.Layers[1] = "a/../../b" }, errdefs.ErrInvalidArgument, "out of the archive"},
 		{"a layer less", func(e *saved, _ map[string]string) { e.Layers = e.Layers[:1] }, errdefs.ErrInvalidArgument, "1 layers, but its config 2"},
 		{"xz", func(_ *saved, m map[string]string) { m["2.tar"] = "\xfd7zXZ\x00\x00\x00\x00\x00" }, errdefs.ErrNotImplemented, "xz"},

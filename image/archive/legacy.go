@@ -73,7 +73,11 @@ func (r *reader) legacyImage(ctx context.Context, id string) (image.Image, error
 		e       = saved{Config: path.Join(id, "json")}
 	)
 	for at := id; at != ""; {
-		if len(e.Layers) > image.MaxLayers {
+		name := path.Join(at, "layer.tar")
+		switch {
+		case slices.Contains(e.Layers, name):
+			return image.Image{}, fmt.Errorf("layer %q is among its own parents: %w", at, errdefs.ErrInvalidArgument)
+		case len(e.Layers) > image.MaxLayers:
 			return image.Image{}, fmt.Errorf("it has more than %d layers, which is what the kernel's overlayfs stacks: %w",
 				image.MaxLayers, errdefs.ErrNotImplemented)
 		}
@@ -84,7 +88,6 @@ func (r *reader) legacyImage(ctx context.Context, id string) (image.Image, error
 		if top == nil {
 			top = data
 		}
-		name := path.Join(at, "layer.tar")
 		diffID, err := r.diffID(ctx, name)
 		if err != nil {
 			return image.Image{}, err

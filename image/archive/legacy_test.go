@@ -75,7 +75,7 @@ func TestReadLegacyRefuses(t *testing.T) {
 		{"no layer", func(m map[string]string) { delete(m, "base/layer.tar") }, errdefs.ErrDataLoss, "base/layer.tar is not in the archive"},
 		{"bad json", func(m map[string]string) { m["top/json"] = "[]" }, errdefs.ErrInvalidArgument, "top/json"},
 		{"null", func(m map[string]string) { m["base/json"] = "null" }, errdefs.ErrInvalidArgument, "base/json: it is null"},
-		{"its own parent", func(m map[string]string) { m["base/json"] = `{"parent":"top"}` }, errdefs.ErrNotImplemented, "more than 500 layers"},
+		{"its own parent", func(m map[string]string) { m["base/json"] = `{"parent":"top"}` }, errdefs.ErrInvalidArgument, "among its own parents"},
 		{"parent outside", func(m map[string]string) { m["top/json"] = `{"parent":"../../etc"}` }, errdefs.ErrInvalidArgument, "out of the archive"},
 		{"damaged layer", func(m map[string]string) { m["top/layer.tar"] = m["top/layer.tar"][:40] }, errdefs.ErrDataLoss, "gzip"},
 	} {

@@ -82,6 +82,9 @@ func parseDocker(data []byte) ([]saved, error) {
 	if len(entries) == 0 {
 		return nil, fmt.Errorf("%s: it lists no image: %w", manifestFile, errdefs.ErrInvalidArgument)
 	}
+	if i := slices.IndexFunc(entries, func(s saved) bool { return s.Config == "" }); i >= 0 {
+		return nil, fmt.Errorf("%s: image %d names no config: %w", manifestFile, i+1, errdefs.ErrInvalidArgument)
+	}
 	return entries, nil
 }
 

@@ -24,6 +24,10 @@ type Image struct {
 	// tell that it lies. When it is nil the image is the tree Tree, as corpus.Describe tells it.
 	Unpacked error
 	Tree     []string
+	// Docker says that it is a docker-archive; the others are OCI layouts.
+	Docker bool
+	// Large images take other tools minutes.
+	Large bool
 }
 
 // picture is an image while it is made.
@@ -34,17 +38,23 @@ type picture struct {
 	manifest func(*ocispec.Manifest)
 	index    func(*ocispec.Index)
 	files    func(map[string]string)
+	docker   func(*docker)
 	unpacked error
 }
 
-// All returns archives of images for a platform, in the form of OCI layouts. All layers are sound.
+// All returns archives of images for a platform. All layers are sound, unless it is their archive that was spoiled.
 func All(platform ocispec.Platform) []Image {
 	var all []Image
 	add := func(name string, class error, p picture) {
 		if p.platform = platform; p.layers == 0 {
 			p.layers = 2
 		}
-		im := Image{Name: name, Refused: class, Unpacked: p.unpacked, Archive: archive(p.layout())}
+		im := Image{Name: name, Refused: class, Unpacked: p.unpacked, Docker: p.docker != nil, Large: p.layers > 100}
+		if im.Docker {
+			im.Archive = archive(p.dockerArchive())
+		} else {
+			im.Archive = archive(p.layout())
+		}
 		if class == nil {
 			im.Layers = p.layers
 		}
@@ -56,6 +66,7 @@ func All(platform ocispec.Platform) []Image {
 	manifests(add)
 	configs(add)
 	spoiled(add)
+	dockers(add)
 	return all
 }
 
@@ -65,16 +76,11 @@ const Tag = "latest"
 // layout makes the files of the layout of an image.
 func (p picture) layout() map[string]string {
 	files := newLayout()
-	config := ocispec.Image{Platform: p.platform, RootFS: ocispec.RootFS{Type: "layers"}}
+	layers, config := p.parts()
 	var m ocispec.Manifest
 	m.SchemaVersion, m.MediaType = 2, ocispec.MediaTypeImageManifest
-	for i := range p.layers {
-		layer := string(lt.Tar(lt.File("n", fmt.Sprint("content of ", i))))
+	for _, layer := range layers {
 		m.Layers = append(m.Layers, put(files, ocispec.MediaTypeImageLayer, layer))
-		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromString(layer))
-	}
-	if p.config != nil {
-		p.config(&config)
 	}
 	m.Config = put(files, ocispec.MediaTypeImageConfig, encode(config))
 	if p.manifest != nil {
@@ -92,6 +98,20 @@ func (p picture) layout() map[string]string {
 		p.files(files)
 	}
 	return files
+}
+
+// parts are the layers and the config of an image.
+func (p picture) parts() (layers []string, config ocispec.Image) {
+	config = ocispec.Image{Platform: p.platform, RootFS: ocispec.RootFS{Type: "layers"}}
+	for i := range p.layers {
+		layer := string(lt.Tar(lt.File("n", fmt.Sprint("content of ", i))))
+		layers = append(layers, layer)
+		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, digest.FromString(layer))
+	}
+	if p.config != nil {
+		p.config(&config)
+	}
+	return layers, config
 }
 
 // Name is the name of the image of the case number i in an archive that Archive makes.
