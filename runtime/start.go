@@ -117,13 +117,13 @@ func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 		OwnFilter: a.c.Settings.Security.Seccomp != "" && spec.Filtered(a.c.Settings), Init: a.c.Settings.Init, Interactive: a.c.Interactive, DieWithParent: o.DieWithParent, Size: o.Size,
 		UserNS: a.c.Settings.UserNS, Owners: owners, Sent: o.Sent,
 	}
-	if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
-		return err
-	}
 	if o.Network != nil {
 		request.Network = func(pid int) error { return o.Network.Attach(ctx, a.c.ID, pid) }
 	}
 	if external {
+		if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
+			return err
+		}
 		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
 		return err
 	}

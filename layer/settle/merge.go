@@ -67,7 +67,7 @@ func (s *settler) setAside(name string) error {
 	if err != nil {
 		return err
 	}
-	s.notes.move(name, aside)
+	s.renamed(name, aside)
 	return nil
 }
 
@@ -92,7 +92,11 @@ func (s *settler) mergeInto(from, to string) error {
 	if err != nil {
 		return err
 	}
-	s.notes.merged(from, to)
+	if s.whiteouts[from] {
+		s.whiteouts[to] = true
+	}
+	delete(s.whiteouts, from)
+	delete(s.implied, from)
 	return s.drop(from)
 }
 
@@ -126,7 +130,7 @@ func (s *settler) mergeEntry(from, to entry) error {
 		return s.move(from, to, src, false)
 	case src == directory && dst == directory:
 		return s.mergeDirs(from, to)
-	case src == whiteout || dst != whiteout && !s.notes.later(from.name, to.name):
+	case src == whiteout || dst != whiteout && !s.later(from.name, to.name):
 		return s.keep(from, to, dst)
 	}
 	if err := inode.RemoveTree(to.dir, to.base); err != nil {
@@ -137,7 +141,7 @@ func (s *settler) mergeEntry(from, to entry) error {
 
 // orNothing removes a directory that is only implied and in which the layer adds nothing.
 func (s *settler) orNothing(e entry, what presence) (presence, error) {
-	if what != directory || !s.notes.implied(e.name) {
+	if what != directory || !s.implied[e.name] {
 		return what, nil
 	}
 	if adds, err := s.adds(e.name); err != nil || adds {
@@ -152,14 +156,15 @@ func (s *settler) move(from, to entry, what presence, severed bool) error {
 		return err
 	}
 	if what != directory {
-		s.notes.moveFile(from.name, to.name)
+		if n, known := s.order[from.name]; known {
+			s.order[to.name] = n
+		}
 		return nil
 	}
 	if severed {
-		s.notes.settled(from.name)
+		delete(s.implied, from.name)
 	}
-	s.notes.move(from.name, to.name)
-	s.notes.arrived(to.name)
+	s.renamed(from.name, to.name)
 	if severed {
 		return makeOpaque(to.dir, to.base)
 	}
@@ -171,18 +176,18 @@ func (s *settler) keep(from, to entry, what presence) error {
 	if err := inode.RemoveTree(from.dir, from.base); err != nil || what != directory {
 		return err
 	}
-	s.notes.settled(to.name)
+	delete(s.implied, to.name)
 	return makeOpaque(to.dir, to.base)
 }
 
 // mergeDirs joins two directories. The later of two descriptions counts, and any counts more than none.
 func (s *settler) mergeDirs(from, to entry) error {
-	described := !s.notes.implied(from.name)
-	if described && (s.notes.implied(to.name) || s.notes.later(from.name, to.name)) {
+	described := !s.implied[from.name]
+	if described && (s.implied[to.name] || s.later(from.name, to.name)) {
 		if err := copyMetadata(from, to); err != nil {
 			return err
 		}
-		s.notes.settled(to.name)
+		delete(s.implied, to.name)
 	}
 	return s.mergeInto(from.name, to.name)
 }
@@ -203,3 +208,6 @@ func copyMetadata(from, to entry) error {
 	}
 	return m.Write(i)
 }
+
+// later reports that the entry of a came after that of b. Where the tar's order is not known, b counts.
+func (s *settler) later(a, b string) bool { return s.order[a] > s.order[b] }

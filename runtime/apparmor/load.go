@@ -2,6 +2,7 @@ package apparmor
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -23,16 +24,12 @@ func (h Host) load() error {
 	if err != nil {
 		return err
 	}
-	var said bytes.Buffer
-	c := exec.Command(program, "--replace", "--skip-cache", "--quiet")
-	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(profile), &said, &said
-	if err = c.Start(); err == nil {
-		limit := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
-		err = c.Wait()
-		limit.Stop()
-	}
-	if err != nil {
-		return fmt.Errorf("load the AppArmor profile %s; without one: --security-opt apparmor=%s: %s: %w: %s", Default, Unconfined, program, err, bytes.TrimSpace(said.Bytes()))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := exec.CommandContext(ctx, program, "--replace", "--skip-cache", "--quiet")
+	c.Stdin = strings.NewReader(profile)
+	if out, err := c.CombinedOutput(); err != nil {
+		return fmt.Errorf("load the AppArmor profile %s; without one: --security-opt apparmor=%s: %s: %w: %s", Default, Unconfined, program, err, bytes.TrimSpace(out))
 	}
 	return nil
 }

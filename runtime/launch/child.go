@@ -109,7 +109,7 @@ func spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgr
 	defer unix.Close(pair[1])
 	socket = os.NewFile(uintptr(pair[0]), "stage")
 	if exe, err = self.Executable(); err == nil {
-		p, err = startSelf(attr, exe, pair[1])
+		p, err = startSelf(attr, exe, pair[1], leaves(attr))
 	}
 	if err != nil {
 		return nil, nil, exe, errors.Join(err, socket.Close())
@@ -117,9 +117,17 @@ func spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgr
 	return p, socket, exe, nil
 }
 
+// leaves tells a child in a mount namespace of its own to leave the host's mounts while it waits.
+func leaves(attr *syscall.SysProcAttr) string {
+	if attr.Cloneflags&(unix.CLONE_NEWNS|unix.CLONE_NEWUSER) == unix.CLONE_NEWNS {
+		return stage.Leave
+	}
+	return ""
+}
+
 // startSelf starts lrun's own executable as a stage. It takes package syscall's way and not package os's, which
 // starts another process first to see whether pidfds work.
-func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, error) {
+func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int, options string) (*Process, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -128,7 +136,7 @@ func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int) (*Process, e
 	pidfd := -1
 	attr.PidFD = &pidfd
 	// A stage lives for milliseconds: threads for more processors and a garbage collector would only delay it.
-	env := []string{stage.Variable + "=3", "GOMAXPROCS=1", "GOGC=off"}
+	env := []string{stage.Variable + "=3" + options, "GOMAXPROCS=1", "GOGC=off"}
 	if beginning := trace.Beginning(); beginning != "" {
 		env = append(env, stage.TraceVariable+"="+beginning)
 	}

@@ -40,6 +40,9 @@ func unsupported(format string, args ...any) error {
 
 // explain turns the child's report into an error that names what the failing step worked on.
 func (p *planner) explain(f *stage.Failure) error {
+	if f.Step == stage.HostKept {
+		return fmt.Errorf("leave the host's mounts in the container's mount namespace: %w", f.Errno)
+	}
 	if f.Step < 0 || f.Step >= len(p.steps) {
 		return fmt.Errorf("receive the start plan inside the container: %w", f.Errno)
 	}

@@ -30,8 +30,7 @@ type Request struct {
 	Spec *specs.Spec
 	// Root is the detached mount of the container's root.
 	Root *os.File
-	// AttachAt is a directory of the host at which the child attaches Root in its own mount namespace,
-	// where only the child sees it.
+	// AttachAt is a directory of the host at which External attaches Root for the runtime to find it.
 	AttachAt string
 	// UserNS is what the child was spawned with.
 	UserNS spec.UserNamespace

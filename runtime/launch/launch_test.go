@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -251,6 +252,43 @@ func startAndWait(t *testing.T, dir string) {
 	}
 	os.Stdout.WriteString(strconv.Itoa(p.Pid) + "\n")
 	p.Wait()
+}
+
+// Long before it has a plan, a child has nothing of the host's tree any more.
+func TestChildLeavesTheHost(t *testing.T) {
+	testutil.RequireRoot(t)
+	child := launch.Spawn(config(t, spec.Settings{Args: []string{"true"}}).Linux.Namespaces, spec.UserNamespace{}, nil)
+	defer func() {
+		if err := child.Abandon(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var mounts string
+	for end := time.Now().Add(testutil.Patience(10 * time.Second)); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for _, pid := range children(t) {
+			b, _ := os.ReadFile("/proc/" + pid + "/mountinfo") // it may be another child, which has ended
+			mounts = string(b)
+			if fields := strings.Fields(mounts); strings.Count(mounts, "\n") == 1 && fields[4] == "/" && strings.HasPrefix(fields[5], "ro,") {
+				return
+			}
+		}
+	}
+	t.Errorf("it still has\n%s", mounts)
+}
+
+// children are the process ids of the children of this process.
+func children(t *testing.T) []string {
+	t.Helper()
+	tasks, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, task := range tasks {
+		b, _ := os.ReadFile(task) // the thread may have ended
+		all = append(all, strings.Fields(string(b))...)
+	}
+	return all
 }
 
 func TestAbandonedChildLeavesNothing(t *testing.T) {

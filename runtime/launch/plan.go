@@ -89,7 +89,7 @@ func (p *planner) plan() error {
 	p.label()
 	p.cgroupNamespace()
 	p.lateNamespaces()
-	p.add(stage.Step{Op: stage.OpRoot, FD: p.root(), Path: p.attachAt()})
+	p.add(stage.Step{Op: stage.OpRoot, FD: p.root()})
 	if err := p.mounts(); err != nil {
 		return err
 	}

@@ -30,12 +30,3 @@ func (p *planner) lateNamespaces() {
 		}
 	}
 }
-
-// attachAt is where the child attaches its root. The root of its own mount namespace is the one directory that the root of
-// a user namespace reaches for sure.
-func (p *planner) attachAt() string {
-	if p.request.UserNS.Own() {
-		return "/"
-	}
-	return p.request.AttachAt
-}

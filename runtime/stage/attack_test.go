@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/testutil"
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
 // swapTries is how many lookups are made while names change. Two thousand took the root's protection out of a build in
@@ -52,7 +53,7 @@ func TestNothingIsMadeOutsideUnderSwaps(t *testing.T) {
 		for _, s := range []Step{{Path: name}, {Path: name + "f", Flags: IsFile}, {Path: "a/n" + strconv.Itoa(i), Flags: NoSymlinks}} {
 			if fd, errno := c.target(&s); errno == 0 {
 				made++
-				closeFD(fd)
+				sys.Close(fd)
 			}
 		}
 		runtime.Gosched()

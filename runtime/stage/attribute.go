@@ -1,6 +1,10 @@
 package stage
 
-import "syscall"
+import (
+	"syscall"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
+)
 
 // attribute writes to a file of the host's procfs about this very thread, before the container's tree hides it: its
 // profile at the next exec. Anything else mounted at /proc would take the words and change nothing.
@@ -8,15 +12,15 @@ func (c *child) attribute(s *Step) syscall.Errno {
 	result := syscall.ENOENT
 	for _, path := range s.Data {
 		c.detail = path
-		fd, err := syscall.Open(path, syscall.O_WRONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
-		if err == syscall.ENOENT {
+		fd, errno := c.openAttribute(path)
+		if errno == syscall.ENOENT {
 			continue
 		}
-		if err != nil {
-			return errnoOf(err)
+		if errno != 0 {
+			return errno
 		}
 		result = writeAttribute(fd, string(s.Blob))
-		closeFD(fd)
+		sys.Close(fd)
 		break
 	}
 	if result == 0 {
@@ -25,13 +29,24 @@ func (c *child) attribute(s *Step) syscall.Errno {
 	return result
 }
 
+// openAttribute finds the host's procfs also when the rest of the host is gone.
+func (c *child) openAttribute(path string) (int, syscall.Errno) {
+	const procfs = "/proc/"
+	dir := -100 // AT_FDCWD
+	if c.left && len(path) > len(procfs) && path[:len(procfs)] == procfs {
+		dir, path = c.proc, path[len(procfs):]
+	}
+	fd, err := syscall.Openat(dir, path, syscall.O_WRONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
+	return fd, sys.ErrnoOf(err)
+}
+
 func writeAttribute(fd int, value string) syscall.Errno {
 	var st syscall.Statfs_t
-	if errno := errnoOf(syscall.Fstatfs(fd, &st)); errno != 0 {
+	if errno := sys.ErrnoOf(syscall.Fstatfs(fd, &st)); errno != 0 {
 		return errno
 	}
-	if st.Type != procMagic {
+	if st.Type != sys.ProcMagic {
 		return syscall.EMEDIUMTYPE
 	}
-	return writeAll(fd, value)
+	return sys.WriteAll(fd, value)
 }

@@ -3,12 +3,14 @@ package stage
 import (
 	"syscall"
 	"unsafe"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
 // maxLinks is the kernel's own limit of symbolic links in one resolution.
 const maxLinks = 40
 
-const inRoot = resolveInRoot | resolveNoMagic
+const inRoot = sys.ResolveInRoot | sys.ResolveNoMagic
 
 // ensureDir opens the directory path inside root and makes what is missing of it.
 func ensureDir(root int, path string) (int, syscall.Errno) {
@@ -23,11 +25,11 @@ func ensureFile(root int, path string) (int, syscall.Errno) {
 // ensure follows links as the kernel does when they lead somewhere, and makes the target of one that
 // dangles: images ship /etc/resolv.conf and /var/run as links to what exists only at run time.
 func ensure(root int, path string, file bool, links int) (int, syscall.Errno) {
-	flags := uint64(oPath)
+	flags := uint64(sys.OPath)
 	if !file {
 		flags |= syscall.O_DIRECTORY
 	}
-	fd, errno := openat2(root, path, flags, inRoot)
+	fd, errno := sys.Openat2(root, path, flags, inRoot)
 	if errno != syscall.ENOENT {
 		return fd, errno
 	}
@@ -42,7 +44,7 @@ func ensure(root int, path string, file bool, links int) (int, syscall.Errno) {
 	if errno != 0 {
 		return -1, errno
 	}
-	defer closeFD(dir)
+	defer sys.Close(dir)
 	if target, ok := readlink(dir, name); ok {
 		if target == "" || target[0] != '/' {
 			target = parent + "/" + target
@@ -52,16 +54,16 @@ func ensure(root int, path string, file bool, links int) (int, syscall.Errno) {
 	if errno := create(dir, name, file); errno != 0 {
 		return -1, errno
 	}
-	return openat2(dir, name, flags, inRoot|resolveNoSymlinks)
+	return sys.Openat2(dir, name, flags, inRoot|sys.ResolveNoSymlinks)
 }
 
 // create makes one name in dir; that somebody else made it meanwhile is no error.
 func create(dir int, name string, file bool) syscall.Errno {
 	var errno syscall.Errno
 	if file {
-		errno = errnoOf(syscall.Mknodat(dir, name, syscall.S_IFREG|0o644, 0))
+		errno = sys.ErrnoOf(syscall.Mknodat(dir, name, syscall.S_IFREG|0o644, 0))
 	} else {
-		errno = errnoOf(syscall.Mkdirat(dir, name, 0o755))
+		errno = sys.ErrnoOf(syscall.Mkdirat(dir, name, 0o755))
 	}
 	if errno == syscall.EEXIST {
 		return 0
@@ -71,7 +73,7 @@ func create(dir int, name string, file bool) syscall.Errno {
 
 func readlink(dir int, name string) (string, bool) {
 	b := make([]byte, 4096)
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_READLINKAT, uintptr(dir), uintptr(cstring(name)), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
+	n, _, errno := syscall.RawSyscall6(syscall.SYS_READLINKAT, uintptr(dir), uintptr(sys.CString(name)), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
 	if errno != 0 {
 		return "", false
 	}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
 // trap is a root directory in which every name leads out of it, and the directory outside.
@@ -40,7 +42,7 @@ func TestNothingIsMadeOutsideTheRoot(t *testing.T) {
 	} {
 		for _, file := range []bool{false, true} {
 			fd, _ := ensure(root, path, file, maxLinks)
-			closeFD(fd)
+			sys.Close(fd)
 		}
 	}
 	entries, err := os.ReadDir(outside)
@@ -62,7 +64,7 @@ func TestEnsureMakesWhatALinkNames(t *testing.T) {
 			t.Errorf("%s: %v", path, errno)
 			continue
 		}
-		closeFD(fd)
+		sys.Close(fd)
 		if st, err := os.Lstat(filepath.Join(dir, made)); err != nil || !st.Mode().IsRegular() {
 			t.Errorf("%s did not make the file %s: %v", path, made, err)
 		}
@@ -75,11 +77,11 @@ func TestEnsureDirRefusesAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fd, errno := ensureDir(root, "/file"); errno != syscall.ENOTDIR {
-		closeFD(fd)
+		sys.Close(fd)
 		t.Errorf("got %v, want ENOTDIR", errno)
 	}
 	if fd, errno := ensureDir(root, "/loop"); errno != syscall.ELOOP {
-		closeFD(fd)
+		sys.Close(fd)
 		t.Errorf("got %v, want ELOOP", errno)
 	}
 }
@@ -89,12 +91,12 @@ func TestPlainTargetRefusesLinks(t *testing.T) {
 	c := &child{root: root}
 	for _, path := range []string{"/inside", "/relative", "/absolute", "/up/x"} {
 		if fd, errno := c.target(&Step{Path: path, Flags: NoSymlinks}); errno != syscall.ELOOP {
-			closeFD(fd)
+			sys.Close(fd)
 			t.Errorf("%s: got %v, want ELOOP", path, errno)
 		}
 	}
 	fd, errno := c.target(&Step{Path: "/real/new", Flags: NoSymlinks})
-	closeFD(fd)
+	sys.Close(fd)
 	if errno != 0 {
 		t.Errorf("a path without links: %v", errno)
 	}

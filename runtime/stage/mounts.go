@@ -3,21 +3,53 @@ package stage
 import (
 	"syscall"
 	"unsafe"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
-// attachRoot needs a private tree first: pivot_root refuses a shared parent, and nothing that the
-// container mounts may travel back to the host.
-func (c *child) attachRoot(s *Step) syscall.Errno {
-	if errno := errnoOf(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")); errno != 0 {
+// leaveHost drops the host's mounts for an empty directory, which nobody can write to. The host's procfs is kept at hand for
+// what is written there later.
+func (c *child) leaveHost() syscall.Errno {
+	if errno := makePrivate(); errno != 0 {
 		return errno
 	}
-	at, errno := openat2(-100, s.Path, oPath|syscall.O_DIRECTORY, resolveNoMagic)
+	c.proc, _ = sys.Openat2(-100, "/proc", sys.OPath|syscall.O_DIRECTORY, sys.ResolveNoMagic) // without one nothing is written there
+	empty, errno := c.cover(true)
 	if errno != 0 {
 		return errno
 	}
-	defer closeFD(at)
+	defer sys.Close(empty)
+	if errno := attachOver(empty); errno != 0 {
+		return errno
+	}
+	c.left = true
+	return pivot(empty)
+}
+
+// makePrivate must come before all else: pivot_root refuses a shared parent, and nothing that the container mounts may travel
+// back to the host.
+func makePrivate() syscall.Errno {
+	return sys.ErrnoOf(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
+}
+
+// attachOver attaches a mount over the root of the mount namespace, the one directory that is reached for sure.
+func attachOver(mount int) syscall.Errno {
+	at, errno := sys.Openat2(-100, "/", sys.OPath|syscall.O_DIRECTORY, sys.ResolveNoMagic)
+	if errno != 0 {
+		return errno
+	}
+	defer sys.Close(at)
+	return sys.MoveMount(mount, at)
+}
+
+func (c *child) attachRoot(s *Step) syscall.Errno {
+	if !c.left {
+		if errno := makePrivate(); errno != 0 {
+			return errno
+		}
+	}
 	c.root = c.fd(s)
-	return moveMount(c.root, at)
+	return attachOver(c.root)
 }
 
 func (c *child) attach(from int, s *Step) syscall.Errno {
@@ -30,8 +62,8 @@ func (c *child) attach(from int, s *Step) syscall.Errno {
 	if errno != 0 {
 		return errno
 	}
-	defer closeFD(at)
-	return moveMount(from, at)
+	defer sys.Close(at)
+	return sys.MoveMount(from, at)
 }
 
 // takeMode gives the root of a mount the mode of the directory path; when there is none, it keeps its own.
@@ -40,12 +72,12 @@ func (c *child) takeMode(mount int, path string) syscall.Errno {
 	if fd < 0 {
 		return errno
 	}
-	defer closeFD(fd)
+	defer sys.Close(fd)
 	var st syscall.Stat_t
-	if errno := errnoOf(syscall.Fstat(fd, &st)); errno != 0 {
+	if errno := sys.ErrnoOf(syscall.Fstat(fd, &st)); errno != 0 {
 		return errno
 	}
-	return errnoOf(syscall.Fchmodat(mount, ".", st.Mode&0o7777, 0))
+	return sys.ErrnoOf(syscall.Fchmodat(mount, ".", st.Mode&0o7777, 0))
 }
 
 // target opens the place of a mount, made if it is missing.
@@ -62,21 +94,21 @@ func (c *child) target(s *Step) (int, syscall.Errno) {
 // plainTarget is for proc, sys and dev: a symbolic link there would lead a mount that the container's
 // safety rests on to another place.
 func (c *child) plainTarget(s *Step) (int, syscall.Errno) {
-	resolve := uint64(resolveInRoot | resolveNoMagic | resolveNoSymlinks)
-	fd, errno := openat2(c.root, s.Path, oPath, resolve)
+	resolve := uint64(sys.ResolveInRoot | sys.ResolveNoMagic | sys.ResolveNoSymlinks)
+	fd, errno := sys.Openat2(c.root, s.Path, sys.OPath, resolve)
 	if errno != syscall.ENOENT {
 		return fd, errno
 	}
 	parent, name := split(s.Path)
-	dir, errno := openat2(c.root, parent, oPath|syscall.O_DIRECTORY, resolve)
+	dir, errno := sys.Openat2(c.root, parent, sys.OPath|syscall.O_DIRECTORY, resolve)
 	if errno != 0 {
 		return -1, errno
 	}
-	defer closeFD(dir)
+	defer sys.Close(dir)
 	if errno := create(dir, name, s.Flags&IsFile != 0); errno != 0 {
 		return -1, errno
 	}
-	return openat2(c.root, s.Path, oPath, resolve)
+	return sys.Openat2(c.root, s.Path, sys.OPath, resolve)
 }
 
 // filesystem mounts what must see the container's own namespaces: proc, sysfs, mqueue, cgroup2.
@@ -92,26 +124,26 @@ func (c *child) filesystem(s *Step) syscall.Errno {
 }
 
 func openFilesystem(kind string, options []string, attr uint64) (int, syscall.Errno) {
-	r, _, errno := syscall.RawSyscall(sysFsopen, uintptr(cstring(kind)), 1, 0)
+	r, _, errno := syscall.RawSyscall(sys.SysFsopen, uintptr(sys.CString(kind)), 1, 0)
 	if errno != 0 {
 		return -1, errno
 	}
 	ctx := int(r)
-	defer closeFD(ctx)
+	defer sys.Close(ctx)
 	for _, option := range options {
 		key, value, hasValue := cut(option, '=')
-		command := fsconfigFlag
+		command := sys.FsconfigFlag
 		if hasValue {
-			command = fsconfigString
+			command = sys.FsconfigString
 		}
-		if errno := fsconfig(ctx, command, key, value); errno != 0 {
+		if errno := sys.Fsconfig(ctx, command, key, value); errno != 0 {
 			return -1, errno
 		}
 	}
-	if errno := fsconfig(ctx, fsconfigCreate, "", ""); errno != 0 {
+	if errno := sys.Fsconfig(ctx, sys.FsconfigCreate, "", ""); errno != 0 {
 		return -1, errno
 	}
-	r, _, errno = syscall.RawSyscall(sysFsmount, uintptr(ctx), 1, uintptr(attr))
+	r, _, errno = syscall.RawSyscall(sys.SysFsmount, uintptr(ctx), 1, uintptr(attr))
 	if errno != 0 {
 		return -1, errno
 	}
@@ -120,23 +152,23 @@ func openFilesystem(kind string, options []string, attr uint64) (int, syscall.Er
 
 // inside binds a file of the container at another of its names: /dev/console to the terminal.
 func (c *child) inside(s *Step) syscall.Errno {
-	source, errno := openat2(c.root, s.Data[0], oPath, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
+	source, errno := sys.Openat2(c.root, s.Data[0], sys.OPath, sys.ResolveInRoot|sys.ResolveNoMagic|sys.ResolveNoSymlinks)
 	if errno != 0 {
 		c.detail = s.Data[0]
 		return errno
 	}
-	defer closeFD(source)
-	mount, errno := cloneMount(source, false)
+	defer sys.Close(source)
+	mount, errno := sys.CloneMount(source, false)
 	if errno != 0 {
 		return errno
 	}
-	defer closeFD(mount)
+	defer sys.Close(mount)
 	return c.attach(mount, s)
 }
 
 // existing opens a path to be masked or made read-only; -1 without an error: there is none.
 func (c *child) existing(path string) (fd int, dir bool, errno syscall.Errno) {
-	fd, errno = openat2(c.root, path, oPath, resolveInRoot|resolveNoMagic)
+	fd, errno = sys.Openat2(c.root, path, sys.OPath, sys.ResolveInRoot|sys.ResolveNoMagic)
 	if errno == syscall.ENOENT || errno == syscall.ENOTDIR {
 		return -1, false, 0
 	}
@@ -144,8 +176,8 @@ func (c *child) existing(path string) (fd int, dir bool, errno syscall.Errno) {
 		return -1, false, errno
 	}
 	var st syscall.Stat_t
-	if errno := errnoOf(syscall.Fstat(fd, &st)); errno != 0 {
-		closeFD(fd)
+	if errno := sys.ErrnoOf(syscall.Fstat(fd, &st)); errno != 0 {
+		sys.Close(fd)
 		return -1, false, errno
 	}
 	return fd, st.Mode&syscall.S_IFMT == syscall.S_IFDIR, 0
@@ -156,41 +188,41 @@ func (c *child) mask(s *Step) syscall.Errno {
 	if fd < 0 {
 		return errno
 	}
-	defer closeFD(fd)
+	defer sys.Close(fd)
 	cover, errno := c.cover(dir)
 	if errno != 0 {
 		return errno
 	}
-	defer closeFD(cover)
-	return moveMount(cover, fd)
+	defer sys.Close(cover)
+	return sys.MoveMount(cover, fd)
 }
 
 // cover returns a detached mount that hides a file or a directory.
 func (c *child) cover(dir bool) (int, syscall.Errno) {
 	if dir {
-		return openFilesystem("tmpfs", []string{"size=0", "nr_inodes=1", "mode=755", "source=tmpfs"}, mountAttrRO)
+		return openFilesystem("tmpfs", []string{"size=0", "nr_inodes=1", "mode=755", "source=tmpfs"}, sys.MountAttrRO)
 	}
-	null, errno := c.null(oPath)
+	null, errno := c.null(sys.OPath)
 	if errno != 0 {
 		return -1, errno
 	}
-	defer closeFD(null)
-	return cloneMount(null, false)
+	defer sys.Close(null)
+	return sys.CloneMount(null, false)
 }
 
 // null opens the container's /dev/null. An image's own may be anything (CVE-2025-31133): only the device 1:3 will do.
 func (c *child) null(flags uint64) (int, syscall.Errno) {
-	fd, errno := openat2(c.root, "/dev/null", flags, resolveInRoot|resolveNoMagic|resolveNoSymlinks)
+	fd, errno := sys.Openat2(c.root, "/dev/null", flags, sys.ResolveInRoot|sys.ResolveNoMagic|sys.ResolveNoSymlinks)
 	if errno != 0 {
 		return -1, errno
 	}
 	var st syscall.Stat_t
-	errno = errnoOf(syscall.Fstat(fd, &st))
+	errno = sys.ErrnoOf(syscall.Fstat(fd, &st))
 	if errno == 0 && (st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != 1<<8|3) {
 		errno = syscall.ENODEV
 	}
 	if errno != 0 {
-		closeFD(fd)
+		sys.Close(fd)
 		return -1, errno
 	}
 	return fd, 0
@@ -201,31 +233,46 @@ func (c *child) readOnly(s *Step) syscall.Errno {
 	if fd < 0 {
 		return errno
 	}
-	defer closeFD(fd)
-	mount, errno := cloneMount(fd, true)
+	defer sys.Close(fd)
+	mount, errno := sys.CloneMount(fd, true)
 	if errno != 0 {
 		return errno
 	}
-	defer closeFD(mount)
-	if errno := setReadOnly(mount, atRecursive); errno != 0 {
+	defer sys.Close(mount)
+	if errno := sys.SetReadOnly(mount, sys.AtRecursive); errno != 0 {
 		return errno
 	}
-	return moveMount(mount, fd)
+	return sys.MoveMount(mount, fd)
+}
+
+// enterRoot makes the container's root that of this process. Where the host's mounts are gone already it covers an empty
+// directory, and there is nothing to come back to.
+func (c *child) enterRoot() syscall.Errno {
+	if !c.left {
+		return pivot(c.root)
+	}
+	if errno := sys.ErrnoOf(syscall.Fchdir(c.root)); errno != 0 {
+		return errno
+	}
+	if errno := sys.ErrnoOf(syscall.Chroot(".")); errno != 0 {
+		return errno
+	}
+	return sys.ErrnoOf(syscall.Chdir("/"))
 }
 
 // pivot stacks the old root on the new one and takes it off again, so that no directory for it is
-// needed in the container's root.
-func (c *child) pivot() syscall.Errno {
-	if errno := errnoOf(syscall.Fchdir(c.root)); errno != 0 {
+// needed in the new root.
+func pivot(root int) syscall.Errno {
+	if errno := sys.ErrnoOf(syscall.Fchdir(root)); errno != 0 {
 		return errno
 	}
-	if errno := errno3(syscall.SYS_PIVOT_ROOT, uintptr(cstring(".")), uintptr(cstring(".")), 0); errno != 0 {
+	if errno := sys.Call3(syscall.SYS_PIVOT_ROOT, uintptr(sys.CString(".")), uintptr(sys.CString(".")), 0); errno != 0 {
 		return errno
 	}
-	if errno := errno3(syscall.SYS_UMOUNT2, uintptr(cstring(".")), syscall.MNT_DETACH, 0); errno != 0 {
+	if errno := sys.Call3(syscall.SYS_UMOUNT2, uintptr(sys.CString(".")), syscall.MNT_DETACH, 0); errno != 0 {
 		return errno
 	}
-	return errnoOf(syscall.Chdir("/"))
+	return sys.ErrnoOf(syscall.Chdir("/"))
 }
 
 // loopbackUp sets IFF_UP on lo; a new network namespace has it down.
@@ -236,18 +283,18 @@ func loopbackUp() syscall.Errno {
 		return 0
 	}
 	if err != nil {
-		return errnoOf(err)
+		return sys.ErrnoOf(err)
 	}
-	defer closeFD(fd)
+	defer sys.Close(fd)
 	var request struct {
 		name  [ifnameSize]byte
 		flags uint16
 		_     [22]byte
 	}
 	copy(request.name[:], "lo")
-	if errno := errno3(syscall.SYS_IOCTL, uintptr(fd), ioctlGetFlags, uintptr(unsafe.Pointer(&request))); errno != 0 {
+	if errno := sys.Call3(syscall.SYS_IOCTL, uintptr(fd), ioctlGetFlags, uintptr(unsafe.Pointer(&request))); errno != 0 {
 		return errno
 	}
 	request.flags |= syscall.IFF_UP
-	return errno3(syscall.SYS_IOCTL, uintptr(fd), ioctlSetFlags, uintptr(unsafe.Pointer(&request)))
+	return sys.Call3(syscall.SYS_IOCTL, uintptr(fd), ioctlSetFlags, uintptr(unsafe.Pointer(&request)))
 }

@@ -3,12 +3,14 @@ package stage
 import (
 	"syscall"
 	"unsafe"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
 // session starts a new one, so that the host's terminal is out of reach, and takes the container's.
 func (c *child) session(s *Step) syscall.Errno {
 	if _, err := syscall.Setsid(); err != nil {
-		return errnoOf(err)
+		return sys.ErrnoOf(err)
 	}
 	if errno := newKeyring(); errno != 0 {
 		return errno
@@ -16,13 +18,13 @@ func (c *child) session(s *Step) syscall.Errno {
 	if s.FD < 0 {
 		return 0
 	}
-	return errno3(syscall.SYS_IOCTL, uintptr(c.fd(s)), syscall.TIOCSCTTY, 0)
+	return sys.Call3(syscall.SYS_IOCTL, uintptr(c.fd(s)), syscall.TIOCSCTTY, 0)
 }
 
 // newKeyring leaves the host's session keyring for an empty one of the container's own. Where the kernel has no keys, or a
 // filter around lrun itself forbids the call, the container cannot use any either.
 func newKeyring() syscall.Errno {
-	errno := errno3(syscall.SYS_KEYCTL, keyctlJoinSession, 0, 0)
+	errno := sys.Call3(syscall.SYS_KEYCTL, sys.KeyctlJoinSession, 0, 0)
 	if errno == syscall.ENOSYS || errno == syscall.EPERM {
 		return 0
 	}
@@ -31,15 +33,15 @@ func newKeyring() syscall.Errno {
 
 func (c *child) stdio(s *Step) syscall.Errno {
 	if s.FD >= 0 {
-		return errno3(syscall.SYS_DUP3, uintptr(c.fd(s)), uintptr(s.Flags), 0)
+		return sys.Call3(syscall.SYS_DUP3, uintptr(c.fd(s)), uintptr(s.Flags), 0)
 	}
 	null, errno := c.null(syscall.O_RDWR)
 	if errno != 0 {
 		c.detail = "/dev/null"
 		return errno
 	}
-	defer closeFD(null)
-	return errno3(syscall.SYS_DUP3, uintptr(null), uintptr(s.Flags), 0)
+	defer sys.Close(null)
+	return sys.Call3(syscall.SYS_DUP3, uintptr(null), uintptr(s.Flags), 0)
 }
 
 func setLimit(s *Step) syscall.Errno {
@@ -53,7 +55,7 @@ func loadSeccomp(filter []byte, flags uintptr) syscall.Errno {
 		length  uint16
 		filters *byte
 	}{uint16(len(filter) / 8), &filter[0]}
-	return errno3(sysSeccomp, seccompSetModeFilter, flags, uintptr(unsafe.Pointer(&program)))
+	return sys.Call3(sys.SysSeccomp, sys.SeccompSetModeFilter, flags, uintptr(unsafe.Pointer(&program)))
 }
 
 // dropBounding stops at the first number that the kernel does not know.
@@ -62,7 +64,7 @@ func dropBounding(kept uint64) syscall.Errno {
 		if kept&(1<<capability) != 0 {
 			continue
 		}
-		if errno := prctl(prCapbsetDrop, capability); errno != 0 {
+		if errno := sys.Prctl(sys.PrCapbsetDrop, capability); errno != 0 {
 			if errno == syscall.EINVAL {
 				return 0
 			}
@@ -75,10 +77,10 @@ func dropBounding(kept uint64) syscall.Errno {
 // chdir follows no magic link: /proc/self/fd/N would lead to whatever this process still has open
 // (CVE-2024-21626). A directory that root may not enter is tried again as the container's user.
 func (c *child) chdir(s *Step) syscall.Errno {
-	fd, errno := openat2(-100, s.Path, oPath|syscall.O_DIRECTORY, inRoot)
+	fd, errno := sys.Openat2(-100, s.Path, sys.OPath|syscall.O_DIRECTORY, inRoot)
 	if errno == 0 {
-		errno = errnoOf(syscall.Fchdir(fd))
-		closeFD(fd)
+		errno = sys.ErrnoOf(syscall.Fchdir(fd))
+		sys.Close(fd)
 	}
 	if errno == syscall.EACCES && c.retry == "" {
 		c.retry = s.Path
@@ -89,20 +91,20 @@ func (c *child) chdir(s *Step) syscall.Errno {
 
 // become changes only this thread: the others vanish at exec.
 func (c *child) become(s *Step) syscall.Errno {
-	if errno := prctl(prSetKeepCaps, 1); errno != 0 {
+	if errno := sys.Prctl(sys.PrSetKeepCaps, 1); errno != 0 {
 		return errno
 	}
 	groups := append(s.Blob, 0) // never empty, so that it has an address
-	if errno := errno3(syscall.SYS_SETGROUPS, uintptr(len(s.Blob)/4), uintptr(unsafe.Pointer(&groups[0])), 0); errno != 0 {
+	if errno := sys.Call3(syscall.SYS_SETGROUPS, uintptr(len(s.Blob)/4), uintptr(unsafe.Pointer(&groups[0])), 0); errno != 0 {
 		return errno
 	}
-	if errno := errno3(syscall.SYS_SETRESGID, uintptr(s.Attr), uintptr(s.Attr), uintptr(s.Attr)); errno != 0 {
+	if errno := sys.Call3(syscall.SYS_SETRESGID, uintptr(s.Attr), uintptr(s.Attr), uintptr(s.Attr)); errno != 0 {
 		return errno
 	}
-	if errno := errno3(syscall.SYS_SETRESUID, uintptr(s.Flags), uintptr(s.Flags), uintptr(s.Flags)); errno != 0 {
+	if errno := sys.Call3(syscall.SYS_SETRESUID, uintptr(s.Flags), uintptr(s.Flags), uintptr(s.Flags)); errno != 0 {
 		return errno
 	}
-	if errno := prctl(prSetKeepCaps, 0); errno != 0 {
+	if errno := sys.Prctl(sys.PrSetKeepCaps, 0); errno != 0 {
 		return errno
 	}
 	if c.retry == "" {
@@ -122,17 +124,17 @@ func setCapabilities(s *Step) syscall.Errno {
 		uint32(effective), uint32(permitted), uint32(inheritable),
 		uint32(effective >> 32), uint32(permitted >> 32), uint32(inheritable >> 32),
 	}
-	if errno := errno3(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0); errno != 0 {
+	if errno := sys.Call3(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0); errno != 0 {
 		return errno
 	}
-	if errno := prctl(prCapAmbient, ambientClear); errno != 0 && errno != syscall.EINVAL {
+	if errno := sys.Prctl(sys.PrCapAmbient, sys.AmbientClear); errno != 0 && errno != syscall.EINVAL {
 		return errno
 	}
 	for capability := range uintptr(64) {
 		if ambient&(1<<capability) == 0 {
 			continue
 		}
-		if errno := prctl2(prCapAmbient, ambientRaise, capability); errno != 0 {
+		if errno := sys.Prctl2(sys.PrCapAmbient, sys.AmbientRaise, capability); errno != 0 {
 			return errno
 		}
 	}
@@ -142,7 +144,7 @@ func setCapabilities(s *Step) syscall.Errno {
 // dieWithParent comes after the last change of credentials, which clears the request. The parent may
 // have gone before: then its end of the socket is closed.
 func (c *child) dieWithParent(signal uint64) syscall.Errno {
-	if errno := prctl(prSetPdeathsig, uintptr(signal)); errno != 0 {
+	if errno := sys.Prctl(sys.PrSetPdeathsig, uintptr(signal)); errno != 0 {
 		return errno
 	}
 	_, _, errno := syscall.Syscall6(syscall.SYS_RECVFROM, uintptr(c.socket), uintptr(unsafe.Pointer(&[1]byte{})), 1, syscall.MSG_DONTWAIT|syscall.MSG_PEEK, 0, 0)
@@ -155,7 +157,7 @@ func (c *child) dieWithParent(signal uint64) syscall.Errno {
 
 // seal lets nothing but the three standard streams reach the program.
 func (c *child) seal() syscall.Errno {
-	if errno := errno3(sysCloseRange, 3, ^uintptr(0)>>1&0x7fffffff, 4); errno != 0 { // CLOSE_RANGE_CLOEXEC
+	if errno := sys.Call3(sys.SysCloseRange, 3, ^uintptr(0)>>1&0x7fffffff, 4); errno != 0 { // CLOSE_RANGE_CLOEXEC
 		return errno
 	}
 	// The Go runtime catches every signal, and so leaves the default to the program, but these two if lrun was started
@@ -180,8 +182,8 @@ func (c *child) exec(s *Step) syscall.Errno {
 	_, _ = syscall.Write(c.socket, []byte{executing})
 	argv, envp := pointers(s.Data), pointers(s.Env)
 	if s.FD >= 0 {
-		_, _, errno := syscall.RawSyscall6(sysExecveat, uintptr(c.fd(s)), uintptr(cstring("")),
-			uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), atEmptyPath, 0)
+		_, _, errno := syscall.RawSyscall6(sys.SysExecveat, uintptr(c.fd(s)), uintptr(sys.CString("")),
+			uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), sys.AtEmptyPath, 0)
 		return errno
 	}
 	d := decoder{b: s.Blob}
@@ -209,7 +211,7 @@ func exists(file string) bool {
 }
 
 func execve(file string, argv, envp []unsafe.Pointer) syscall.Errno {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(cstring(file)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])))
+	_, _, errno := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(sys.CString(file)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])))
 	return errno
 }
 
@@ -217,7 +219,7 @@ func execve(file string, argv, envp []unsafe.Pointer) syscall.Errno {
 func pointers(list []string) []unsafe.Pointer {
 	p := make([]unsafe.Pointer, 0, len(list)+1)
 	for _, s := range list {
-		p = append(p, cstring(s))
+		p = append(p, sys.CString(s))
 	}
 	return append(p, nil)
 }

@@ -7,11 +7,21 @@
 // the descriptors that the steps use, over a socket; init executes them and never returns.
 package stage
 
-import "syscall"
+import (
+	"syscall"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
+)
 
 // Variable is the environment variable that makes init take over; its value is the number of the
-// inherited descriptor of a Unix SOCK_SEQPACKET socket. Without such a socket it has no effect.
+// inherited descriptor of a Unix SOCK_SEQPACKET socket, with Leave behind it where the process is to leave the host's
+// mounts while it waits for the plan. Without such a socket it has no effect.
 const Variable = "_LRUN_STAGE"
+
+// Leave behind the number in Variable makes the stage exchange the host's mounts for one empty directory, which the
+// container's root covers later: to let go of them the kernel waits for every processor, up to half a millisecond. Not in a
+// user namespace of its own, where a new procfs may be mounted only as long as the host's is there.
+const Leave = ",leave"
 
 // exitStatus is the exit status of a stage that could not finish; the parent has the reason.
 const exitStatus = 125
@@ -22,24 +32,33 @@ func init() {
 	if !ok {
 		return
 	}
+	value, _, leave := cut(value, Leave[0])
 	socket, ok := number(value)
 	if !ok || !isSocket(socket) {
 		return
 	}
-	run(socket)
+	run(socket, leave)
 	syscall.Exit(exitStatus)
 }
 
 // run receives the plan and executes it. It returns only when a step failed and was reported.
-func run(socket int) {
+func run(socket int, leave bool) {
 	syscall.CloseOnExec(socket)
 	// A neighbour in the same PID namespace must not reach this process and the host's files that it has open, once it
 	// has no more privilege than the neighbour (CVE-2016-9962). The program's own exec ends it.
-	if err := prctl(prSetDumpable, 0); err != 0 {
+	if err := sys.Prctl(sys.PrSetDumpable, 0); err != 0 {
 		report(socket, noStep, err, "")
 		return
 	}
 	trace := newTracer()
+	c := child{socket: socket, root: -1, proc: -1}
+	if leave {
+		if err := c.leaveHost(); err != 0 {
+			report(socket, leaveStep, err, "")
+			return
+		}
+		trace.step(OpPivot.name(), "")
+	}
 	trace.step("first process waits", "")
 	fds, err := receive(socket)
 	var plan []byte
@@ -55,7 +74,7 @@ func run(socket int) {
 		return
 	}
 	syscall.Umask(0o022) // Docker's, whatever lrun's own is
-	c := child{socket: socket, fds: fds[1:], root: -1}
+	c.fds = fds[1:]
 	trace.step("plan read", "")
 	for i := range steps {
 		if steps[i].Op == OpExec {
@@ -74,6 +93,8 @@ type child struct {
 	socket int
 	fds    []int
 	root   int    // the container's root, once it is attached
+	left   bool   // leaveHost is done
+	proc   int    // the host's procfs, after that; -1: there was none
 	detail string // what the failing step was working on, when its own Path does not say it
 	sealed bool   // OpSeal is done
 	retry  string // a working directory that only the container's user may enter
@@ -90,13 +111,13 @@ func (c *child) fd(s *Step) int {
 func (c *child) execute(s *Step) syscall.Errno {
 	switch s.Op {
 	case OpJoin:
-		return writeAll(c.fd(s), "0")
+		return sys.WriteAll(c.fd(s), "0")
 	case OpUnshare:
-		return errno1(syscall.SYS_UNSHARE, uintptr(s.Flags))
+		return sys.Call1(syscall.SYS_UNSHARE, uintptr(s.Flags))
 	case OpHostname:
-		return errnoOf(syscall.Sethostname([]byte(s.Path)))
+		return sys.ErrnoOf(syscall.Sethostname([]byte(s.Path)))
 	case OpDomain:
-		return errnoOf(syscall.Setdomainname([]byte(s.Path)))
+		return sys.ErrnoOf(syscall.Setdomainname([]byte(s.Path)))
 	case OpLoopback:
 		return loopbackUp()
 	case OpAttribute:
@@ -125,13 +146,13 @@ func (c *child) mountStep(s *Step) syscall.Errno {
 	case OpReadOnly:
 		return c.readOnly(s)
 	case OpReadOnlyMount:
-		return setReadOnly(c.fd(s), 0)
+		return sys.SetReadOnly(c.fd(s), 0)
 	case OpMkdir:
 		fd, err := ensureDir(c.root, s.Path)
-		closeFD(fd)
+		sys.Close(fd)
 		return err
 	default:
-		return c.pivot()
+		return c.enterRoot()
 	}
 }
 
@@ -146,7 +167,7 @@ func (c *child) processStep(s *Step) syscall.Errno {
 	case OpSeccomp:
 		return loadSeccomp(s.Blob, uintptr(s.Flags))
 	case OpNoNewPrivileges:
-		return prctl(prSetNoNewPrivs, 1)
+		return sys.Prctl(sys.PrSetNoNewPrivs, 1)
 	case OpBounding:
 		return dropBounding(s.Flags)
 	case OpChdir:

@@ -16,8 +16,8 @@ const (
 	OpDomain
 	// OpLoopback brings lo up in the network namespace.
 	OpLoopback
-	// OpRoot makes every mount of this namespace private and attaches the descriptor, a detached
-	// mount, at the host's directory Path. What follows resolves its names in that mount.
+	// OpRoot attaches the descriptor, a detached mount, over the root of this mount namespace, every mount of which is
+	// private then. What follows resolves its names in that mount.
 	OpRoot
 	// OpAttach attaches the descriptor, a detached mount, at Path, which is made if it is missing.
 	OpAttach
@@ -38,7 +38,7 @@ const (
 	// OpDevice makes the device node Path in a directory that is there, with the type and mode, number, uid and gid in Blob (four uint64). Flags are
 	// those of OpAttach.
 	OpDevice
-	// OpPivot makes the root attached by OpRoot the root of this process and drops the host's.
+	// OpPivot makes the root attached by OpRoot the root of this process and drops the host's where it is still there.
 	OpPivot
 	// OpSession starts a session, with a keyring of its own; with a descriptor (a terminal) that becomes its controlling terminal.
 	OpSession

@@ -3,6 +3,8 @@ package stage
 import (
 	"syscall"
 	"unsafe"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
 // TraceVariable is the environment variable that makes a stage write a line to standard error for every step; its value
@@ -32,7 +34,7 @@ func (t *tracer) step(done, detail string) {
 	}
 	var now syscall.Timespec
 	const clockBoottime = 7
-	if errno3(syscall.SYS_CLOCK_GETTIME, clockBoottime, uintptr(unsafe.Pointer(&now)), 0) != 0 {
+	if sys.Call3(syscall.SYS_CLOCK_GETTIME, clockBoottime, uintptr(unsafe.Pointer(&now)), 0) != 0 {
 		return
 	}
 	line := append([]byte("trace "), decimal("", (now.Nano()-t.first)/1000)...)

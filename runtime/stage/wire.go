@@ -3,20 +3,31 @@ package stage
 import (
 	"syscall"
 	"unsafe"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
-// noStep stands in a report for what fails before the first step.
-const noStep = ^uint64(0)
+// What stands in a report for what fails before the first step.
+const (
+	noStep    = ^uint64(0)
+	leaveStep = ^uint64(1)
+)
 
 // maxFDs is the number of descriptors in one message: the kernel's SCM_MAX_FD is 253.
 const maxFDs = 250
 
 // Failure is the report of a stage that did not reach the container's program.
 type Failure struct {
-	Step   int // index of the step; -1: the plan itself did not arrive
+	Step   int // index of the step, or one of the constants below zero
 	Errno  syscall.Errno
 	Detail string // the file that was being worked on, where the step's Path does not say it
 }
+
+// What Failure.Step is for what fails before the first step.
+const (
+	PlanLost = -1 // the plan did not arrive
+	HostKept = -2 // the host's mounts could not be left
+)
 
 // Send gives the plan to a stage. plan is a memfd with the encoded steps; fds are the descriptors
 // that the steps refer to by index. The caller closes them all.
@@ -51,7 +62,7 @@ func Wait(socket int) (*Failure, error) {
 	for {
 		n, err := syscall.Read(socket, b)
 		switch {
-		case errnoOf(err) == syscall.EINTR:
+		case sys.ErrnoOf(err) == syscall.EINTR:
 		case n == 1 && b[0] == executing:
 			ready = true
 		case err != nil || n == 0:
@@ -69,7 +80,7 @@ func Wait(socket int) (*Failure, error) {
 }
 
 func ignoreReset(err error) error {
-	if errnoOf(err) == syscall.ECONNRESET {
+	if sys.ErrnoOf(err) == syscall.ECONNRESET {
 		return nil
 	}
 	return err
@@ -145,7 +156,7 @@ func rights(oob []byte) ([]int, bool) {
 
 func readAll(fd int) ([]byte, syscall.Errno) {
 	var st syscall.Stat_t
-	if errno := errnoOf(syscall.Fstat(fd, &st)); errno != 0 {
+	if errno := sys.ErrnoOf(syscall.Fstat(fd, &st)); errno != 0 {
 		return nil, errno
 	}
 	b := make([]byte, st.Size)
@@ -155,7 +166,7 @@ func readAll(fd int) ([]byte, syscall.Errno) {
 			continue
 		}
 		if err != nil || n == 0 {
-			return nil, errnoOf(err)
+			return nil, sys.ErrnoOf(err)
 		}
 		done += n
 	}

@@ -45,7 +45,7 @@ func describe(s stage.Step) string {
 	case stage.OpLoopback:
 		return "bring the loopback interface up"
 	case stage.OpRoot:
-		return "attach the container's root at " + s.Path
+		return "attach the container's root"
 	case stage.OpAttach, stage.OpInside:
 		return "mount on " + s.Path + " inside the container"
 	case stage.OpFilesystem:

@@ -1,6 +1,0 @@
-package stage
-
-const (
-	sysExecveat = 322
-	sysSeccomp  = 317
-)

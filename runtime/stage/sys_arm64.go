@@ -1,6 +1,0 @@
-package stage
-
-const (
-	sysExecveat = 281
-	sysSeccomp  = 277
-)
