@@ -10,7 +10,8 @@ import (
 )
 
 // The PAX records of xattrs: as they are, and with the name escaped as in URLs and the value in base64, as libarchive
-// writes them besides. "tar --acls" writes ACLs with names that only its own host knows.
+// writes them besides. "tar --acls" writes ACLs with names that only its own host knows. Labels of SELinux in a record of their
+// own (RHT.security.selinux) and the file flags of BSD (SCHILY.fflags) mean nothing in a container and are left out, as everybody does.
 const (
 	paxXattr        = "SCHILY.xattr."
 	paxEncodedXattr = "LIBARCHIVE.xattr."
@@ -64,6 +65,8 @@ func xattr(key, value string) (string, string, error) {
 	switch {
 	case inode.IsOverlayXattr(name):
 		return "", "", needs.Invalid("xattr %q is overlayfs's own and would change the layers below", name)
+	case inode.IsForeignXattr(name):
+		return "", "", nil // the host of the image put it there; a copy of the file leaves it out, too
 	case name == "" || len(name) > maxXattrName || strings.IndexByte(name, 0) >= 0:
 		return "", "", needs.Invalid("the name of an xattr is empty, longer than %d bytes, or holds a NUL", maxXattrName)
 	case len(value) > maxXattrValue:
