@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -54,6 +55,25 @@ func setAttributes(f *os.File, attr unix.MountAttr, recursive bool) error {
 		attr.Attr_clr |= unix.MOUNT_ATTR__ATIME // the kernel wants the whole field cleared with it
 	}
 	return unix.MountSetattr(int(f.Fd()), "", flags, &attr)
+}
+
+// writable is open, and once more if an overlay that was to be written to came up read-only. Overlayfs makes a directory in the
+// workdir anew each time. If the old one was not empty, its room is free only when the call has returned, which matters on a
+// file system that is full.
+func (m Mount) writable(open func() (*os.File, error)) (*os.File, error) {
+	for try := 1; ; try++ {
+		f, err := open()
+		if err != nil {
+			return nil, err
+		}
+		if err = m.checkWritable(f); err == nil {
+			return f, nil
+		}
+		err = errors.Join(err, f.Close())
+		if try == 2 || !errors.Is(err, errReadOnly) {
+			return nil, err
+		}
+	}
 }
 
 // checkWritable fails for an overlay that was to be written to and cannot be: with an upperdir

@@ -29,22 +29,14 @@ func (m Mount) OpenMapped(o Owners) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var f *os.File
 	switch {
 	case m.Type == "bind" && m.Over != nil:
-		f, err = m.openMappedBindOver(attr, rest, o)
+		return m.openMappedBindOver(attr, rest, o)
 	case m.Type == "bind":
-		f, err = m.openMappedBind(attr, rest, o)
+		return m.openMappedBind(attr, rest, o)
 	default:
-		f, err = m.openMappedOverlay(attr, rest, o)
+		return m.openMappedOverlay(attr, rest, o)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := m.checkWritable(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 func (m Mount) openMappedBind(attr uint64, options []Option, o Owners) (*os.File, error) {
@@ -110,10 +102,12 @@ func (m Mount) openMappedInThread(attr uint64, options []Option, o Owners, over 
 	if err := become(o.UID, o.GID); err != nil {
 		return nil, m.fail(fmt.Sprintf("become user %d, group %d", o.UID, o.GID), 0, err)
 	}
-	if m.Method == ByNumber {
-		return m.openAtScratch(attr, options)
-	}
-	return m.openByContext(attr, options)
+	return m.writable(func() (*os.File, error) {
+		if m.Method == ByNumber {
+			return m.openAtScratch(attr, options)
+		}
+		return m.openByContext(attr, options)
+	})
 }
 
 // become gives the calling thread the effective ids, with all that root may do. Overlayfs makes files, its workdir among

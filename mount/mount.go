@@ -75,24 +75,16 @@ func (m Mount) Open() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var f *os.File
 	switch {
 	case m.Over != nil:
-		f, err = m.openOver(attr, rest)
+		return m.openOver(attr, rest)
 	case m.Type == "bind":
 		return m.openBind(attr, rest)
 	case m.Method == ByNumber && hasDirs(rest):
-		f, err = m.openByNumber(attr, rest)
+		return m.writable(func() (*os.File, error) { return m.openByNumber(attr, rest) })
 	default:
-		f, err = m.openByContext(attr, rest)
+		return m.writable(func() (*os.File, error) { return m.openByContext(attr, rest) })
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := m.checkWritable(f); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
 }
 
 // At makes the mount and attaches it to target, which must exist.

@@ -47,9 +47,9 @@ func (m Mount) openOverInThread(attr uint64, options []Option, over *os.File) (*
 	case m.Type == "bind":
 		return m.openBind(attr, options)
 	case m.Method == ByNumber && hasDirs(options):
-		return m.openAtScratch(attr, options)
+		return m.writable(func() (*os.File, error) { return m.openAtScratch(attr, options) })
 	default:
-		return m.openByContext(attr, options)
+		return m.writable(func() (*os.File, error) { return m.openByContext(attr, options) })
 	}
 }
 

@@ -3,6 +3,7 @@ package quota
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -109,6 +110,54 @@ func TestImage(t *testing.T) {
 			noDevices(t, base)
 		})
 	}
+}
+
+// The container of a full disk can be started again, also when there is a whiteout in the workdir.
+func TestFullImage(t *testing.T) {
+	testutil.RequireRoot(t)
+	testutil.LeakCheck(t)
+	base := newImage(t, 2*MinSize, false)
+	lower := t.TempDir()
+	for i := range 3 {
+		if err := os.WriteFile(filepath.Join(lower, fmt.Sprint("gone", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := &Limit{Size: 2 * MinSize, Way: Image}
+	if err := In(filepath.Join(base, "fs"), func(path string) error { return os.Mkdir(path+"/../work", 0o700) }); err != nil {
+		t.Fatal(err)
+	}
+	m := mount.Mount{Type: "overlay", Method: mount.ByNumber, Over: l.Over(base), Options: []mount.Option{
+		{Key: "lowerdir", Dirs: []string{lower}},
+		{Key: "upperdir", Dirs: []string{base + "/fs"}},
+		{Key: "workdir", Dirs: []string{base + "/work"}},
+	}}
+	for i := range 3 {
+		f, err := m.Open()
+		if err != nil {
+			t.Fatalf("mount %d: %v", i+1, err)
+		}
+		if err := unix.Unlinkat(int(f.Fd()), fmt.Sprint("gone", i), 0); err != nil {
+			t.Fatal(err)
+		}
+		big, err := unix.Openat(int(f.Fd()), "big", unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for err = nil; err == nil; {
+			_, err = unix.Write(big, make([]byte, 4096))
+		}
+		for n := 0; err == nil || n == 0; n++ {
+			err = unix.Mkdirat(int(f.Fd()), fmt.Sprintf("d%d-%d", i, n), 0o700) // takes the last block, too
+		}
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Errorf("it is not full: %v", err)
+		}
+		if err := errors.Join(unix.Close(big), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	noDevices(t, base)
 }
 
 // Room that is given free inside is free outside, and what was never written takes none.
