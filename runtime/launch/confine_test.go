@@ -276,8 +276,12 @@ func TestNothingRunsWithoutItsLabel(t *testing.T) {
 	testutil.RequireRoot(t)
 	_, root := busyboxRoot(t)
 	c := config(t, spec.Settings{Args: []string{"true"}, Env: []string{"PATH=/bin"}})
-	c.Process.SelinuxLabel = "u:r:no_such_t:s0"
-	if out, _, _, err := run(t, launch.Request{Root: root, Spec: c}, ""); err == nil || !strings.Contains(err.Error(), `take the SELinux context "u:r:no_such_t:s0"`) {
-		t.Errorf("got %q, %v", out, err)
+	const label = "u:r:no_such_t:s0"
+	for want, to := range map[string]*string{`take the SELinux context "` + label + `"`: &c.Process.SelinuxLabel, `"context=` + label + `"`: &c.Linux.MountLabel} {
+		*to = label
+		if out, _, _, err := run(t, launch.Request{Root: root, Spec: c}, ""); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %q, %v; want %s", out, err, want)
+		}
+		*to = ""
 	}
 }
