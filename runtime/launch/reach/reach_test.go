@@ -136,7 +136,7 @@ func TestAttach(t *testing.T) {
 		{Destination: "/part", Type: "bind", Source: fmt.Sprintf("/proc/self/fd/%d", part.Fd()), Options: []string{"bind"}},
 		{Destination: "/plain", Type: "bind", Source: from, Options: []string{"bind"}},
 	}
-	config := &specs.Spec{Mounts: slices.Clone(before)}
+	config := &specs.Spec{Mounts: before}
 	defer func() {
 		if err := reach.Detach(dir); err != nil {
 			t.Error(err)
