@@ -205,9 +205,9 @@ func (w *work) look(promised map[string]fact) string {
 	}
 	out, err := w.lrun("fsck", "--deep")
 	complain("fsck", err, out)
-	for _, command := range []string{"rm", "rmi"} {
-		out, err = w.lrun(command, "-f", "none")
-		complain("the next command about containers or images, "+command, err, out)
+	for _, command := range []string{"rm", "rmi", "volume rm"} {
+		out, err = w.lrun(append(strings.Fields(command), "-f", "none")...)
+		complain("the next command about containers, images or volumes, "+command, err, out)
 	}
 	out, err = w.lrun("fsck", "--deep")
 	if err == nil && !strings.Contains(out, " 0 damaged, 0 left over, 0 not checked") {

@@ -41,6 +41,8 @@ func TestImpliedDirectories(t *testing.T) {
 		{"all the way", one(lt.File("usr/lib/new/er/n", "")), []string{"usr/lib/new/er/n", "usr/lib/libc"}, nil},
 		{"link below", one(lt.File("lib/n", ""), lt.Dir("lib/d"), lt.File("lib/d/m", "")), []string{"usr/lib/n", "lib/libc", "lib/d/m"}, nil},
 		{"absolute link below", one(lt.File("abs/n", "")), []string{"etc/n"}, nil},
+		{"link below to where it lies itself", [][]lt.Entry{{lt.Symlink("a", "."), lt.Symlink("b", "a")}, {lt.File("a/a/a/f", ""), lt.File("a/b/a/g", ""), lt.File("b/b/h", "")}}, []string{"f", "g", "h"}, nil},
+		{"removal through a link below to where it lies itself", [][]lt.Entry{{lt.Symlink("a", "."), lt.File("f", "")}, {lt.Whiteout("a/a/f")}}, []string{"a"}, []string{"f"}},
 		{"dangling link below", one(lt.File("dangling/n", "")), []string{"not/there/n"}, nil},
 		{"link below and its target named", one(lt.Dir("usr/lib", lt.Mode(0o700)), lt.File("lib/n", ""), lt.File("usr/lib/m", "")), []string{"usr/lib/n", "usr/lib/m"}, nil},
 		{"one file by two names, link last", one(lt.File("usr/lib/n", "1"), lt.File("lib/n", "2")), nil, nil},

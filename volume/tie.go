@@ -94,7 +94,7 @@ func (s *Store) RemoveOf(ctx context.Context, container string, inUse func(name 
 func (s *Store) removeTied(ctx context.Context, name string, inUse func(name string) (bool, error)) error {
 	h, err := s.Hold(name)
 	if errors.Is(err, errdefs.ErrNotFound) {
-		return nil
+		return s.removeUnsynced(ctx, name)
 	}
 	if err != nil {
 		return err
@@ -103,6 +103,20 @@ func (s *Store) removeTied(ctx context.Context, name string, inUse func(name str
 		return errors.Join(err, h.Close())
 	}
 	return h.Remove(ctx)
+}
+
+// removeUnsynced deletes what a power loss has left of the volume name, if it was volatile.
+func (s *Store) removeUnsynced(ctx context.Context, name string) error {
+	return s.locked(func() error {
+		if _, err := s.recorded(name); !errors.Is(err, errUnsynced) {
+			return nil
+		}
+		gone := filepath.Join(s.dir, gonePrefix+NewName())
+		if err := os.Rename(filepath.Join(s.dir, name), gone); err != nil {
+			return err
+		}
+		return tree.Remove(ctx, gone)
+	})
 }
 
 // sweep deletes what is not a volume: who made it is dead, for the store is locked, and who deletes may be helped.

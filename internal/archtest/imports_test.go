@@ -93,10 +93,10 @@ var rows = map[string]row{
 	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "snapshot", "snapshot/quota"}},
 	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "snapshot", "snapshot/quota"}},
 
-	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot"}}, // is what is there what was stored
-	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                      // made new out of what is loaded
-	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                            // layers whose blobs are not kept
-	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                         // format.json
+	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "volume"}}, // is what is there what was stored
+	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                // made new out of what is loaded
+	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                      // layers whose blobs are not kept
+	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                   // format.json
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

@@ -55,28 +55,6 @@ func (n Needs) Empty() bool {
 	return len(n.ImpliedDirs) == 0 && len(n.Links) == 0 && len(n.Whiteouts) == 0 && !n.Opaque
 }
 
-// InAnyOrder calls do for every link until no call gets any further: one link may wait for another. do reports
-// whether it made the link; stuck is the error for one that was never made.
-func InAnyOrder[L any](links []L, do func(L) (bool, error), stuck func(L) error) error {
-	for len(links) > 0 {
-		var left []L
-		for _, l := range links {
-			done, err := do(l)
-			if err != nil {
-				return err
-			}
-			if !done {
-				left = append(left, l)
-			}
-		}
-		if len(left) == len(links) {
-			return stuck(left[0])
-		}
-		links = left
-	}
-	return nil
-}
-
 // NoTarget is the error for a hard link whose target is nowhere.
 func NoTarget(link, target string) error {
 	return Invalid("hard link %q: its target %q is neither in this layer nor below", link, target)

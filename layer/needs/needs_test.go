@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
-	"slices"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -38,37 +37,6 @@ func TestJSON(t *testing.T) {
 	var back Needs
 	if err := json.Unmarshal(data, &back); err != nil || !reflect.DeepEqual(back, n) {
 		t.Errorf("%s became %+v, %v", data, back, err)
-	}
-}
-
-func TestInAnyOrder(t *testing.T) {
-	after := map[string]string{"a": "b", "b": "c", "c": "", "d": "nowhere"}
-	broken := errors.New("broken")
-	for _, tt := range []struct {
-		links []string
-		made  []string
-		err   error
-	}{
-		{nil, nil, nil},
-		{[]string{"a", "b", "c"}, []string{"c", "b", "a"}, nil},
-		{[]string{"c", "a", "b"}, []string{"c", "b", "a"}, nil},
-		{[]string{"c", "d"}, []string{"c"}, errdefs.ErrInvalidArgument},
-		{[]string{"c", "x", "b"}, []string{"c"}, broken},
-	} {
-		var made []string
-		err := InAnyOrder(tt.links, func(l string) (bool, error) {
-			if l == "x" {
-				return false, broken
-			}
-			ok := after[l] == "" || slices.Contains(made, after[l])
-			if ok {
-				made = append(made, l)
-			}
-			return ok, nil
-		}, func(l string) error { return NoTarget(l, after[l]) })
-		if !errors.Is(err, tt.err) || !slices.Equal(made, tt.made) {
-			t.Errorf("%v: made %v, %v", tt.links, made, err)
-		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -18,26 +19,43 @@ func (s *settler) links(n needs.Needs) error {
 	for _, l := range n.Links {
 		s.waiting[l.Name] = true
 	}
-	return needs.InAnyOrder(n.Links, s.link, func(l needs.Link) error { return needs.NoTarget(l.Name, l.Target) })
+	return needs.InAnyOrder(n.Links, func(l needs.Link) string { return l.Name }, s.link, func(l needs.Link) error { return needs.NoTarget(l.Name, l.Target) })
 }
 
-// link makes one hard link. It reports false when there is no target, or none yet.
-func (s *settler) link(l needs.Link) (bool, error) {
+// link makes one hard link, unless there is no target, or none yet: then it returns the link that it waits for, if it
+// is one.
+func (s *settler) link(l needs.Link) (made bool, on string, err error) {
 	if err := s.ctx.Err(); err != nil {
-		return false, err
+		return false, "", err
 	}
 	target, err := s.resolve(l.Target, false)
 	if err != nil {
-		return false, fmt.Errorf("hard link %q: %w", l.Name, err)
+		return false, "", fmt.Errorf("hard link %q: %w", l.Name, err)
 	}
-	done, err := s.linkTo(l.Name, target)
+	made, err = s.linkTo(l.Name, target)
 	if err != nil {
-		return false, fmt.Errorf("hard link %q to %q: %w", l.Name, l.Target, err)
+		return false, "", fmt.Errorf("hard link %q to %q: %w", l.Name, l.Target, err)
 	}
-	if done {
-		delete(s.waiting, l.Name)
+	if !made {
+		return false, s.waitsFor(target), nil
 	}
-	return done, nil
+	delete(s.waiting, l.Name)
+	return true, "", nil
+}
+
+// waitsFor returns the link that waits at target or, holding the place of a directory, on the way there; "" if none does.
+func (s *settler) waitsFor(target string) string {
+	for end := 0; end < len(target); end++ {
+		if next := strings.IndexByte(target[end:], '/'); next < 0 {
+			end = len(target)
+		} else {
+			end += next
+		}
+		if s.waiting[target[:end]] {
+			return target[:end]
+		}
+	}
+	return ""
 }
 
 func (s *settler) linkTo(name, target string) (bool, error) {
@@ -52,7 +70,7 @@ func (s *settler) linkTo(name, target string) (bool, error) {
 	mine := (own == file || own == link) && !s.waiting[target]
 	switch {
 	// The link meant what was there when its entry came: a later entry of the layer is only the second choice.
-	case mine && (found == absent || found == whiteout || s.later(name, target)):
+	case mine && (found == absent || found == whiteout || s.notes.later(name, target)):
 		return true, s.replace(name, func(dir int, base string) error { return s.linkat(target, dir, base) })
 	case found == absent, found == whiteout:
 		return false, nil

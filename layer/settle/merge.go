@@ -67,7 +67,7 @@ func (s *settler) setAside(name string) error {
 	if err != nil {
 		return err
 	}
-	s.renamed(name, aside)
+	s.notes.move(name, aside)
 	return nil
 }
 
@@ -92,11 +92,7 @@ func (s *settler) mergeInto(from, to string) error {
 	if err != nil {
 		return err
 	}
-	if s.whiteouts[from] {
-		s.whiteouts[to] = true
-	}
-	delete(s.whiteouts, from)
-	delete(s.implied, from)
+	s.notes.merged(from, to)
 	return s.drop(from)
 }
 
@@ -130,7 +126,7 @@ func (s *settler) mergeEntry(from, to entry) error {
 		return s.move(from, to, src, false)
 	case src == directory && dst == directory:
 		return s.mergeDirs(from, to)
-	case src == whiteout || dst != whiteout && !s.later(from.name, to.name):
+	case src == whiteout || dst != whiteout && !s.notes.later(from.name, to.name):
 		return s.keep(from, to, dst)
 	}
 	if err := inode.RemoveTree(to.dir, to.base); err != nil {
@@ -141,7 +137,7 @@ func (s *settler) mergeEntry(from, to entry) error {
 
 // orNothing removes a directory that is only implied and in which the layer adds nothing.
 func (s *settler) orNothing(e entry, what presence) (presence, error) {
-	if what != directory || !s.implied[e.name] {
+	if what != directory || !s.notes.implied(e.name) {
 		return what, nil
 	}
 	if adds, err := s.adds(e.name); err != nil || adds {
@@ -156,15 +152,14 @@ func (s *settler) move(from, to entry, what presence, severed bool) error {
 		return err
 	}
 	if what != directory {
-		if n, known := s.order[from.name]; known {
-			s.order[to.name] = n
-		}
+		s.notes.moveFile(from.name, to.name)
 		return nil
 	}
 	if severed {
-		delete(s.implied, from.name)
+		s.notes.settled(from.name)
 	}
-	s.renamed(from.name, to.name)
+	s.notes.move(from.name, to.name)
+	s.notes.arrived(to.name)
 	if severed {
 		return makeOpaque(to.dir, to.base)
 	}
@@ -176,18 +171,18 @@ func (s *settler) keep(from, to entry, what presence) error {
 	if err := inode.RemoveTree(from.dir, from.base); err != nil || what != directory {
 		return err
 	}
-	delete(s.implied, to.name)
+	s.notes.settled(to.name)
 	return makeOpaque(to.dir, to.base)
 }
 
 // mergeDirs joins two directories. The later of two descriptions counts, and any counts more than none.
 func (s *settler) mergeDirs(from, to entry) error {
-	described := !s.implied[from.name]
-	if described && (s.implied[to.name] || s.later(from.name, to.name)) {
+	described := !s.notes.implied(from.name)
+	if described && (s.notes.implied(to.name) || s.notes.later(from.name, to.name)) {
 		if err := copyMetadata(from, to); err != nil {
 			return err
 		}
-		delete(s.implied, to.name)
+		s.notes.settled(to.name)
 	}
 	return s.mergeInto(from.name, to.name)
 }
@@ -208,6 +203,3 @@ func copyMetadata(from, to entry) error {
 	}
 	return m.Write(i)
 }
-
-// later reports that the entry of a came after that of b. Where the tar's order is not known, b counts.
-func (s *settler) later(a, b string) bool { return s.order[a] > s.order[b] }

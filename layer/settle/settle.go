@@ -6,12 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path"
 	"runtime"
-	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -24,11 +21,18 @@ import (
 func Settle(ctx context.Context, dir *os.File, n needs.Needs, parents *os.File) error {
 	defer runtime.KeepAlive(parents)
 	defer runtime.KeepAlive(dir)
-	s := &settler{
-		ctx: ctx, dir: dir, parents: parents, order: maps.Clone(n.Order), opaque: n.Opaque,
-		implied: setOf(n.ImpliedDirs), whiteouts: setOf(n.Whiteouts), sums: n.Sums,
+	return newSettler(ctx, dir, n, parents).settle(n)
+}
+
+func newSettler(ctx context.Context, dir *os.File, n needs.Needs, parents *os.File) *settler {
+	return &settler{
+		ctx: ctx, dir: dir, parents: parents, opaque: n.Opaque, notes: newNotes(n), sums: n.Sums,
 		waiting: map[string]bool{}, copies: map[inode.ID]string{},
 	}
+}
+
+// settle does all steps.
+func (s *settler) settle(n needs.Needs) error {
 	for _, step := range []func(needs.Needs) error{s.links, s.directories, s.removals, s.root} {
 		if err := step(n); err != nil {
 			return fmt.Errorf("settle layer: %w", err)
@@ -41,39 +45,25 @@ func Settle(ctx context.Context, dir *os.File, n needs.Needs, parents *os.File) 
 type settler struct {
 	ctx          context.Context
 	dir, parents *os.File
-	order        map[string]int // which entry made a name; may be nil
 	opaque       bool
-	implied      map[string]bool     // directories not settled yet
-	whiteouts    map[string]bool     // directories that hold whiteouts
+	notes        *notes
 	waiting      map[string]bool     // names of hard links not made yet
 	copies       map[inode.ID]string // files below that have a copy in the layer under another name
 	sums         *manifest.Sums
 }
 
-func setOf(names []string) map[string]bool {
-	set := make(map[string]bool, len(names))
-	for _, name := range names {
-		set[path.Clean("/" + name)[1:]] = true
-	}
-	return set
-}
-
-// directories settles the implied directories, parents first. A move changes the names of those that are left, which
-// is why the order is then made again.
+// directories settles the implied directories, parents first. A move changes the names of those that are left.
 func (s *settler) directories(needs.Needs) error {
-	for len(s.implied) > 0 {
-		for _, name := range slices.Sorted(maps.Keys(s.implied)) {
-			if err := s.ctx.Err(); err != nil {
-				return err
-			}
-			moved, err := s.directory(name)
-			if err != nil {
-				return fmt.Errorf("directory %q: %w", name, err)
-			}
-			delete(s.implied, name)
-			if moved {
-				break
-			}
+	for name, ok := s.notes.first(); ok; name, ok = s.notes.first() {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		moved, err := s.directory(name)
+		if err != nil {
+			return fmt.Errorf("directory %q: %w", name, err)
+		}
+		if !moved { // else what is there by now may be another one
+			s.notes.settled(name)
 		}
 	}
 	return nil
@@ -153,7 +143,7 @@ func (s *settler) addsIn(fd int, name string) (bool, error) {
 		switch {
 		case isWhiteout(st):
 			continue
-		case !inode.IsType(st, unix.S_IFDIR), !s.implied[child]:
+		case !inode.IsType(st, unix.S_IFDIR), !s.notes.implied(child):
 			return true, nil
 		}
 		sub, err := inode.OpenDir(fd, base)
@@ -244,7 +234,7 @@ func makeDirOver(parent int, base string, whiteout bool) error {
 
 // removals removes the whiteouts that have nothing below them.
 func (s *settler) removals(needs.Needs) error {
-	for _, name := range slices.Sorted(maps.Keys(s.whiteouts)) {
+	for _, name := range s.notes.withWhiteouts() {
 		if own, err := peek(s.dir, name); err != nil || own != directory {
 			continue // removed for having nothing else
 		}
@@ -326,21 +316,4 @@ func makeOpaque(at int, base string) error {
 	}
 	defer unix.Close(fd)
 	return unix.Fsetxattr(fd, opaqueXattr, []byte("y"), 0)
-}
-
-// renamed updates what is noted by name after a directory of the layer moved.
-func (s *settler) renamed(from, to string) {
-	rename(s.implied, from, to)
-	rename(s.whiteouts, from, to)
-	rename(s.order, from, to)
-}
-
-// rename gives the key from, and all that lie in it, the name to.
-func rename[V any](noted map[string]V, from, to string) {
-	for _, name := range slices.Collect(maps.Keys(noted)) {
-		if name == from || strings.HasPrefix(name, from+"/") {
-			noted[to+name[len(from):]] = noted[name]
-			delete(noted, name)
-		}
-	}
 }

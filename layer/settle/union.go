@@ -189,7 +189,7 @@ func (s *settler) linkAt(name string, follow bool) (string, error) {
 	if own == link {
 		return readlinkBeneath(s.dir, name)
 	}
-	if own != absent && !s.implied[name] {
+	if own != absent && !s.notes.implied(name) {
 		return "", nil
 	}
 	if found, err := s.below(name); err != nil || found != link {

@@ -107,41 +107,59 @@ func (u *unpacker) finishLinks() ([]needs.Link, error) {
 		}
 		return left, nil
 	}
-	return nil, needs.InAnyOrder(links, u.finishLink, func(w waiting) error { return needs.NoTarget(w.path, w.target) })
+	return nil, needs.InAnyOrder(links, func(w waiting) string { return w.path }, u.finishLink, func(w waiting) error { return needs.NoTarget(w.path, w.target) })
 }
 
-func (u *unpacker) finishLink(w waiting) (bool, error) {
+// finishLink makes one link, unless its target is not there yet: then it returns the link that it waits for, if it is one.
+func (u *unpacker) finishLink(w waiting) (made bool, on string, err error) {
+	if err := u.ctx.Err(); err != nil {
+		return false, "", err
+	}
 	link, err := cleanName(w.path)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	target, err := cleanName(w.target)
 	if err != nil {
-		return false, err
+		return false, "", err
 	}
 	if _, err := u.parents.walk(link.parent, onlyLook); err != nil {
-		return false, err
+		return false, "", err
 	}
-	found, err := u.targets.lookup(target.parent)
-	if err != nil || !found {
-		return false, err
+	found, err := u.targets.walk(target.parent, onlyLook)
+	var file needs.NotDir
+	switch {
+	case errors.As(err, &file):
+		return false, u.waitsAt(file.Name), nil
+	case err != nil || !found:
+		return false, "", err
 	}
 	from, to := u.targets.top(), u.parents.top()
-	if n := from.node.child(target.base); n != nil && (n.link != "" || n.dir) {
-		return false, nil
+	name := path.Join(u.targets.path(), target.base)
+	n := from.node.child(target.base)
+	if n != nil && (n.link != "" || n.dir) {
+		return false, u.waitsAt(name), nil
 	}
 	if _, err := inode.Stat(from.fd, target.base); errors.Is(err, unix.ENOENT) {
-		return false, nil
+		return false, "", nil
 	} else if err != nil {
-		return false, err
+		return false, "", err
 	}
 	if err := unix.Unlinkat(to.fd, link.base, 0); err != nil {
-		return false, fmt.Errorf("hard link %q: %w", w.path, err)
+		return false, "", fmt.Errorf("hard link %q: %w", w.path, err)
 	}
 	if err := unix.Linkat(from.fd, target.base, to.fd, link.base, 0); err != nil {
-		return false, fmt.Errorf("hard link %q to %q: %w", w.path, w.target, err)
+		return false, "", fmt.Errorf("hard link %q to %q: %w", w.path, w.target, err)
 	}
 	w.node.link = ""
-	u.noteBelow(w.node, from.node.child(target.base), path.Join(u.targets.path(), target.base))
-	return true, nil
+	u.noteBelow(w.node, n, name)
+	return true, "", nil
+}
+
+// waitsAt returns name if a link waits there, else "".
+func (u *unpacker) waitsAt(name string) string {
+	if n := u.root.find(name); n != nil && n.link != "" {
+		return name
+	}
+	return ""
 }

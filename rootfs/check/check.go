@@ -1,5 +1,6 @@
 // Package check compares what a root says that it has with what is there: images with their blobs, layers with their
-// manifests, chains with their records, containers with their snapshots. It reads and changes nothing.
+// manifests, chains with their records, containers with their snapshots and volumes, volumes with
+// their directories. It reads and changes nothing.
 //
 // Many processes may work on the root meanwhile. What looks damaged is damage only if whatever names it is still there
 // afterwards.
@@ -15,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs/dropped"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/volume"
 )
 
 // Severity says what a finding means.
@@ -32,8 +34,8 @@ const (
 // Finding is one thing that is not as it should be.
 type Finding struct {
 	Severity Severity
-	Kind     string   // "image", "blob", "layer", "container", "record", "index", "ingest"
-	ID       string   // digest, ChainID, container id, or path of a file of the store
+	Kind     string   // "image", "blob", "layer", "container", "volume", "record", "index", "ingest"
+	ID       string   // digest, ChainID, container id, name of a volume, or path of a file of the store
 	Driver   string   `json:",omitempty"` // of a layer or a record
 	Images   []string `json:",omitempty"` // names of the images that need it, or ids of those without a name
 	Path     string   `json:",omitempty"` // in the layer, with a leading slash
@@ -43,8 +45,9 @@ type Finding struct {
 
 // Summary counts what was looked at and found.
 type Summary struct {
-	Images, Blobs, Layers, Files, Containers int
-	Damaged, Leftovers, Unchecked            int
+	Images, Blobs, Layers, Files, Containers, Volumes int
+
+	Damaged, Leftovers, Unchecked int
 }
 
 // Driver is the snapshots of one driver.
@@ -56,8 +59,9 @@ type Driver struct {
 // Container is what is known of a container without its snapshot.
 type Container struct {
 	ID, Name, Driver string
-	Snapshot         bool   // it has one: no --rootfs
-	Holder           string // who has its name; "" for nobody
+	Snapshot         bool     // it has one: no --rootfs
+	Holder           string   // who has its name; "" for nobody
+	Volumes          []string // those that it mounts
 }
 
 // Containers are those of the root.
@@ -77,6 +81,7 @@ type Root struct {
 	Blobs      *blob.Store
 	Drivers    []Driver
 	Containers Containers
+	Volumes    *volume.Store // nil: there are none
 }
 
 // Options say how.
@@ -96,7 +101,7 @@ func Check(ctx context.Context, root Root, o Options) (Summary, error) {
 	c.dropped = dropped.New(root.Dir, root.Images, root.Blobs)
 	steps := []func() error{c.images, c.layers}
 	if o.Only == nil {
-		steps = append(steps, c.containers, c.leftovers)
+		steps = append(steps, c.containers, c.volumes, c.leftovers)
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

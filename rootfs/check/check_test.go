@@ -3,6 +3,7 @@ package check_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	lt "github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/volume"
 )
 
 func nothing(context.Context) error { return nil }
@@ -299,6 +301,10 @@ func TestContainers(t *testing.T) {
 		return c
 	}
 	s := newContainerStore(t, good.ID, id("b"))
+	s.Volumes = volume.Open(filepath.Join(s.Dir, "volumes"))
+	data, err := s.Volumes.Create(t.Context(), "data", volume.Options{})
+	must(t, err)
+	must(t, data.Close())
 	tests := []struct {
 		name       string
 		containers people
@@ -312,11 +318,18 @@ func TestContainers(t *testing.T) {
 		{"no driver", people{list: []check.Container{good, with(func(c *check.Container) { c.Driver = "overlayfs" })}}, `nothing of the driver "overlayfs"`},
 		{"gone meanwhile", people{list: []check.Container{good, {ID: id("c"), Snapshot: true, Holder: id("c")}}, gone: map[string]bool{id("c"): true}}, ""},
 		{"a snapshot left", people{list: []check.Container{good}, gone: map[string]bool{id("b"): true}}, "left over container"},
+		{"a volume", people{list: []check.Container{good, with(func(c *check.Container) { c.Volumes = []string{"data"} })}}, ""},
+		{"no volume", people{list: []check.Container{good, with(func(c *check.Container) { c.Volumes = []string{"data", "none"} })}}, "its volume none is missing: lrun volume create none makes an empty one"},
+		{"a volume whose record is told of", people{list: []check.Container{good, with(func(c *check.Container) { c.Volumes = []string{"torn"} })}}, "damaged volume"},
 		{"a record damaged", people{list: []check.Container{good}, err: errors.Join(errdefs.ErrDataLoss)}, "damaged container"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s.Containers = tt.containers
+			if torn := filepath.Join(s.Dir, "volumes", "torn"); tt.want == "damaged volume" {
+				must(t, errors.Join(os.Mkdir(torn, 0o700), os.WriteFile(torn+"/volume.json", []byte("{"), 0o600)))
+				defer os.RemoveAll(torn)
+			}
 			lines, _ := s.check(t, check.Options{})
 			if got := strings.Join(lines, "\n"); !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") {
 				t.Errorf("got %q, want %q", got, tt.want)
@@ -326,6 +339,65 @@ func TestContainers(t *testing.T) {
 	s.Containers = people{err: os.ErrPermission}
 	if _, err := check.Check(t.Context(), s.Root, check.Options{}); !errors.Is(err, os.ErrPermission) {
 		t.Errorf("containers that cannot be listed: %v", err)
+	}
+}
+
+// TestContainerFiles takes away what holds the files that a container has written.
+func TestContainerFiles(t *testing.T) {
+	id := strings.Repeat("a", 64)
+	for _, tt := range []struct{ name, remove, want string }{
+		{"nothing", "none", ""},
+		{"its files", "fs", `its files, "`},
+		{"all", ".", "its bytes, "},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newContainerStore(t, id)
+			s.Containers = people{list: []check.Container{{ID: id, Driver: "vfs", Snapshot: true, Holder: id}}}
+			path, err := s.snapshots.Path(t.Context(), id)
+			must(t, err)
+			must(t, os.RemoveAll(filepath.Join(filepath.Dir(path), tt.remove)+"/"))
+			lines, sum := s.check(t, check.Options{})
+			if got := strings.Join(lines, "\n"); !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") || (sum.Damaged > 0) != (got != "") {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestVolumes(t *testing.T) {
+	s := newContainerStore(t)
+	dir := filepath.Join(s.Dir, "volumes")
+	s.Volumes = volume.Open(dir)
+	for _, name := range []string{"sound", "torn", "empty"} {
+		h, err := s.Volumes.Create(t.Context(), name, volume.Options{})
+		must(t, err)
+		must(t, h.Close())
+	}
+	if lines, sum := s.check(t, check.Options{}); len(lines) > 0 || sum.Volumes != 3 {
+		t.Errorf("%+v: %q", sum, lines)
+	}
+	must(t, errors.Join(os.Truncate(dir+"/torn/volume.json", 5), os.Remove(dir+"/empty/_data"), os.WriteFile(dir+"/notes", nil, 0o600), os.Mkdir(dir+"/.new-x", 0o700)))
+	for _, only := range [][]image.Record{nil, {}} { // with the names of images only these are checked
+		var found []check.Finding
+		sum, err := check.Check(t.Context(), s.Root, check.Options{Only: only, Report: func(f check.Finding) { found = append(found, f) }})
+		must(t, err)
+		if only != nil {
+			if len(found) > 0 {
+				t.Errorf("got %+v", found)
+			}
+			continue
+		}
+		got := map[string]check.Severity{}
+		for _, f := range found {
+			got[f.ID] = f.Severity
+			if (f.Remedy != "") != (f.ID == "empty") || f.Kind != "volume" {
+				t.Errorf("got %+v", f)
+			}
+		}
+		want := map[string]check.Severity{"torn": check.Damage, "empty": check.Damage, dir + "/notes": check.Unchecked, dir + "/.new-x": check.Leftover}
+		if !maps.Equal(got, want) || sum.Damaged != 2 || sum.Unchecked != 1 || sum.Leftovers != 1 {
+			t.Errorf("got %v, %+v", got, sum)
+		}
 	}
 }
 

@@ -1,7 +1,10 @@
 package check
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 
 	"github.com/containerd/errdefs"
@@ -27,6 +30,9 @@ func (c *checker) containers() error {
 		known[k.ID] = true
 		c.sum.Containers++
 		problem := c.container(k)
+		if problem == "" {
+			problem = c.missingVolume(k)
+		}
 		if problem != "" && !c.Containers.Busy(k.ID) && !c.Containers.Gone(k.ID) {
 			c.report(Finding{
 				Severity: Damage, Kind: "container", ID: k.ID, Driver: k.Driver, Problem: problem,
@@ -80,7 +86,10 @@ func (c *checker) container(k Container) string {
 		if d.Name != k.Driver {
 			continue
 		}
-		_, err := d.Snapshots.Stat(c.ctx, k.ID)
+		info, err := d.Snapshots.Stat(c.ctx, k.ID)
+		if err == nil && info.Kind == snapshot.Active {
+			err = c.files(d, info)
+		}
 		switch {
 		case errdefs.IsNotFound(err):
 			return "its snapshot is missing"
@@ -90,6 +99,36 @@ func (c *checker) container(k Container) string {
 		return ""
 	}
 	return fmt.Sprintf("its snapshot is missing: there is nothing of the driver %q", k.Driver)
+}
+
+// files tells that the directory or the disk is missing that holds what a container has written.
+func (c *checker) files(d Driver, info snapshot.Info) error {
+	path, err := d.Snapshots.Path(c.ctx, info.Key)
+	if err != nil {
+		return err
+	}
+	if info.Limit != nil {
+		err = info.Limit.Check(path)
+	}
+	if err != nil || info.Limit.Inside() {
+		return err
+	}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("its files, %q, are missing: %w", path, errdefs.ErrDataLoss)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+// missingVolume tells that a volume is not there that k mounts. One that is damaged is told of by itself.
+func (c *checker) missingVolume(k Container) string {
+	for _, name := range k.Volumes {
+		if !c.Volumes.Has(name) {
+			return fmt.Sprintf("its volume %s is missing: lrun volume create %s makes an empty one", name, name)
+		}
+	}
+	return ""
 }
 
 // each returns the errors that are joined in err.

@@ -2,7 +2,6 @@ package apparmor
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,12 +23,16 @@ func (h Host) load() error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c := exec.CommandContext(ctx, program, "--replace", "--skip-cache", "--quiet")
-	c.Stdin = strings.NewReader(profile)
-	if out, err := c.CombinedOutput(); err != nil {
-		return fmt.Errorf("load the AppArmor profile %s; without one: --security-opt apparmor=%s: %s: %w: %s", Default, Unconfined, program, err, bytes.TrimSpace(out))
+	var said bytes.Buffer
+	c := exec.Command(program, "--replace", "--skip-cache", "--quiet")
+	c.Stdin, c.Stdout, c.Stderr = strings.NewReader(profile), &said, &said
+	if err = c.Start(); err == nil {
+		limit := time.AfterFunc(patience, func() { _ = c.Process.Kill() })
+		err = c.Wait()
+		limit.Stop()
+	}
+	if err != nil {
+		return fmt.Errorf("load the AppArmor profile %s; without one: --security-opt apparmor=%s: %s: %w: %s", Default, Unconfined, program, err, bytes.TrimSpace(said.Bytes()))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package quota
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -89,6 +90,49 @@ func (l *Limit) Make(ctx context.Context, base string, sync atomicfile.Sync, vol
 		return sync.Filesystem(base)
 	}
 	return fmt.Errorf("limit the disk by way of %q, which this lrun does not know: %w", l.Way, errdefs.ErrNotImplemented)
+}
+
+// Check tells what is missing or damaged of what keeps the limit l, beside the snapshot's tree, whose path is path: an
+// errdefs.ErrDataLoss. It mounts nothing and changes nothing.
+func (l *Limit) Check(path string) error {
+	base := filepath.Dir(path)
+	if l.Way == Project {
+		return present(filepath.Join(base, projectName), "the number of its project")
+	}
+	disk := filepath.Join(base, imageName)
+	if err := present(disk, "its disk"); err != nil {
+		return err
+	}
+	f, err := os.Open(disk)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err == nil && fi.Size() != l.Size {
+		return fmt.Errorf("its disk, %q, has %d bytes, not %d: %w", disk, fi.Size(), l.Size, errdefs.ErrDataLoss)
+	}
+	const magicAt = 1024 + 0x38 // s_magic of the superblock
+	var magic [2]byte
+	if _, err := f.ReadAt(magic[:], magicAt); err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint16(magic[:]) != unix.EXT4_SUPER_MAGIC {
+		return fmt.Errorf("its disk, %q, holds no ext4 file system: %w", disk, errdefs.ErrDataLoss)
+	}
+	return err
+}
+
+// present fails when the file path is missing or is no regular file.
+func present(path, what string) error {
+	fi, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s, %q, is missing: %w", what, path, errdefs.ErrDataLoss)
+	}
+	if err == nil && !fi.Mode().IsRegular() {
+		err = fmt.Errorf("%s, %q, is no file: %w", what, path, errdefs.ErrDataLoss)
+	}
+	return err
 }
 
 // Over is what has to be laid over the snapshot's directory base when its tree is mounted: nil where the tree lies there.

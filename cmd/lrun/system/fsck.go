@@ -28,14 +28,14 @@ type fsckOptions struct {
 func fsckCommand(e *env.Env) *cli.Command {
 	var o fsckOptions
 	return &cli.Command{
-		Usage:     "check that images, layers and containers are as they were stored",
+		Usage:     "check that images, layers, containers and volumes are as they were stored",
 		ArgsUsage: "[IMAGE...]",
 		Description: `Without an IMAGE everything in the root is checked: the records, the blobs of images, the files of unpacked layers,
-containers and leftovers. Without --repair it changes nothing and stops nobody. Without --deep the size of each blob is compared, and of
+containers, volumes and leftovers. Without --repair it changes nothing and stops nobody. Without --deep the size of each blob is compared, and of
 each file its type, mode, owner, size, xattrs, target and time; with --deep all bytes too.
 
-With --repair damaged layers are unpacked again from the blobs of their images, unless a container runs on them; then
-all is checked once more. What cannot be repaired is named with what to do.
+With --repair damaged layers are unpacked again from the blobs of their images, unless a container runs on them, and volumes with
+files and without a sound record get a new record; then all is checked once more. What cannot be repaired is named with what to do.
 
 The exit code is 0 when nothing is damaged, 1 when something is, and 125 when something could not be checked.
 
@@ -44,7 +44,7 @@ Examples:
   lrun fsck --deep debian:12`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "deep", Usage: "read all bytes of blobs and files and compare their digests", Destination: &o.deep},
-			&cli.BoolFlag{Name: "repair", Usage: "unpack damaged layers again", Destination: &o.repair},
+			&cli.BoolFlag{Name: "repair", Usage: "unpack damaged layers again, and write new records of volumes", Destination: &o.repair},
 			&cli.StringFlag{Name: "format", Usage: "'json': an object for each finding, and one with the numbers", DefaultText: "text", Destination: &o.format},
 		},
 		Action: func(c *cli.Context) error { return runFsck(c.Context, e, o, c.Args().Slice()) },
@@ -73,7 +73,7 @@ func runFsck(ctx context.Context, e *env.Env, o fsckOptions, images []string) er
 		return err
 	}
 	if o.repair && sum.Damaged > 0 {
-		if err := repair(ctx, e, e.Out, w.all); err != nil {
+		if err := errors.Join(repair(ctx, e, e.Out, w.all), repairVolumes(e, w.all)); err != nil {
 			return err
 		}
 		sum, err = check.Check(ctx, root, options)
@@ -100,7 +100,7 @@ func checkedRoot(e *env.Env) (check.Root, error) {
 	if root.Blobs, err = e.Blobs(); err != nil {
 		return root, err
 	}
-	root.Containers = recorded{e}
+	root.Containers, root.Volumes = recorded{e}, e.Volumes()
 	return root, e.EachDriver(func(name string, store *rootfs.Store) error {
 		root.Drivers = append(root.Drivers, check.Driver{Name: name, Snapshots: store.Snapshots})
 		return nil
@@ -183,8 +183,9 @@ func (w *findings) summary(s check.Summary) error {
 	if w.json {
 		return w.object(s)
 	}
-	_, err := fmt.Fprintf(w.out, "checked %s, %s, %s with %s, %s: %d damaged, %d left over, %d not checked\n",
-		counted(s.Images, "image"), counted(s.Blobs, "blob"), counted(s.Layers, "layer"), counted(s.Files, "file"), counted(s.Containers, "container"), s.Damaged, s.Leftovers, s.Unchecked)
+	_, err := fmt.Fprintf(w.out, "checked %s, %s, %s with %s, %s, %s: %d damaged, %d left over, %d not checked\n",
+		counted(s.Images, "image"), counted(s.Blobs, "blob"), counted(s.Layers, "layer"), counted(s.Files, "file"), counted(s.Containers, "container"), counted(s.Volumes, "volume"),
+		s.Damaged, s.Leftovers, s.Unchecked)
 	return err
 }
 

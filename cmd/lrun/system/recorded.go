@@ -25,6 +25,11 @@ func (r recorded) List() ([]check.Container, error) {
 	all := make([]check.Container, len(list))
 	for i, c := range list {
 		all[i] = check.Container{ID: c.ID, Name: c.Name, Driver: c.Driver, Snapshot: c.RootDir == "", Holder: r.holder(c)}
+		for _, m := range c.Settings.Mounts {
+			if m.Type == "volume" {
+				all[i].Volumes = append(all[i].Volumes, m.Name)
+			}
+		}
 	}
 	return all, err
 }

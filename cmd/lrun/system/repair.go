@@ -61,3 +61,21 @@ func remake(ctx context.Context, e *env.Env, store *rootfs.Store, key string) (e
 	}
 	return err
 }
+
+// repairVolumes gives the volumes among found a record that have files and no sound one, and says what became of each.
+func repairVolumes(e *env.Env, found []check.Finding) error {
+	for _, f := range found {
+		if f.Kind != "volume" || f.Severity != check.Damage {
+			continue
+		}
+		line := "repaired: volume " + f.ID + ": "
+		did, err := e.Volumes().Repair(f.ID)
+		if err != nil {
+			line, did = "not "+line, err.Error()
+		}
+		if _, err := fmt.Fprintln(e.Out, format.Visible(line+did)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -282,7 +282,7 @@ func TestFilesystem(t *testing.T) {
 
 func TestFsck(t *testing.T) {
 	code, out, stderr := lrun(t, "fsck")
-	if code != 0 || stderr != "" || out != "checked 0 images, 0 blobs, 0 layers with 0 files, 0 containers: 0 damaged, 0 left over, 0 not checked\n" {
+	if code != 0 || stderr != "" || out != "checked 0 images, 0 blobs, 0 layers with 0 files, 0 containers, 0 volumes: 0 damaged, 0 left over, 0 not checked\n" {
 		t.Errorf("exit code %d, stderr %s, got %s", code, stderr, out)
 	}
 	var s check.Summary

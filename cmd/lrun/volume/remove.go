@@ -28,7 +28,7 @@ func runRemove(ctx context.Context, e *env.Env, force bool, names []string) erro
 	if err := begin(e); err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{e.Volumes().Sweep(ctx)}
 	for _, name := range names {
 		err := prune.RemoveVolume(ctx, e, name)
 		if force && errors.Is(err, errdefs.ErrNotFound) {
