@@ -41,6 +41,7 @@ timed() {
 		rounds=$((rounds < 10 ? 1 : 3))
 		options=(-warmups 1 -memory 1 -attempts 1)
 	fi
+	(($2 > 1)) || options=(-warmups 0 -memory 0 -attempts 1) # minutes each, for some
 	"$BENCH_DIR/bin/timer" -title "$3" -rounds "$rounds" -cgroups "$BENCH_GROUP:${BENCH_GROUP%-bench}" -scratch /run/bench \
 		-results "$BENCH_DIR/results/$1.json" "${options[@]}" | tee -a "$BENCH_PAGE"
 }

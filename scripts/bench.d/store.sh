@@ -64,6 +64,7 @@ unless_gone() {
 	echo "$1 >/dev/null 2>&1 || true"
 }
 
+# section_thousand loads once with each: the others take up to minutes.
 section_thousand() {
 	local work="load" file=$FS/images/thousand.tar names
 	names=$(seq -s ' ' -f "bench.test/thousand:%.0f" 10)
@@ -72,7 +73,7 @@ section_thousand() {
 		add -s "$FS" -b "$(unless_gone "${podman[*]} rmi $names"); sync -f $FS" -n "$CRUN_NS" "$work" podman "${podman[@]}" load -q -i "$file"
 		add -s "$FS" -b "$(unless_gone "${docker[*]} rmi $names"); sync -f $FS" "$work" "docker 20.10" "${docker[@]}" load -q -i "$file"
 		add -s "$FS" -b "$(unless_gone "${ctr[*]} images rm --sync $names"); sync -f $FS" "$work" "ctr 1.6" "${ctr[@]}" images import "$file"
-	} | timed thousand 3 "\`load\` of 1,000 small layers, in 10 images"
+	} | timed thousand 1 "\`load\` of 1,000 small layers, in 10 images"
 }
 
 # section_df is about a root of its own with 1,000 layers and 200 containers; --verbose walks it, as du does.

@@ -108,7 +108,7 @@ func judge(targets []target, results []result) []verdict {
 // markdown writes a report as a heading, a table of the commands, and a table of the targets.
 func markdown(r report) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### %s\n\n%d rounds after %d to warm up. ", r.Title, r.Rounds, r.Warmups)
+	fmt.Fprintf(&b, "### %s\n\n%s. ", r.Title, rounds(r))
 	fmt.Fprintf(&b, "Other work took %.0f %% of a core in the median round, %.0f %% at most", r.share(), slices.Max(r.Others))
 	if len(r.Attempts) > 1 {
 		fmt.Fprintf(&b, "; this is the quietest of %d attempts (medians%s %%)", len(r.Attempts), list(r.Attempts))
@@ -119,6 +119,14 @@ func markdown(r report) string {
 		targetTable(&b, r)
 	}
 	return b.String()
+}
+
+// rounds says how often each command was run.
+func rounds(r report) string {
+	if r.Rounds == 1 && r.Warmups == 0 {
+		return "Each once"
+	}
+	return fmt.Sprintf("%d rounds after %d to warm up", r.Rounds, r.Warmups)
 }
 
 func list(v []float64) string {

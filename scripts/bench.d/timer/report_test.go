@@ -113,3 +113,11 @@ func TestMarkdownOfSeveralWorks(t *testing.T) {
 		t.Error("targets of nothing")
 	}
 }
+
+func TestRounds(t *testing.T) {
+	for want, r := range map[string]report{"Each once": {Rounds: 1}, "1 rounds after 2 to warm up": {Rounds: 1, Warmups: 2}, "5 rounds after 0 to warm up": {Rounds: 5}} {
+		if got := rounds(r); got != want {
+			t.Errorf("%+v: %s", r, got)
+		}
+	}
+}
