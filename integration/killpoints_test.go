@@ -33,10 +33,12 @@ type killCase struct {
 	outside bool // processes may outlive it until the next command
 	fresh   bool // it works on no root at all
 	images  bool // it is about images: the next command loads the image again
+	long    bool // scripts/kill-points alone tries it
 }
 
 func killCases() []killCase {
 	made := []string{"create --name victim busybox true"}
+	limited := []string{"create --name victim --disk 16m busybox true"}
 	return []killCase{
 		{name: "run --rm", command: "run --rm --name victim busybox true"},
 		{name: "run --rm of a failing start", command: "run --rm --name victim busybox no-such-program"},
@@ -51,6 +53,10 @@ func killCases() []killCase {
 		{name: "first load", command: "load -q -i " + busyboxArchive(), fresh: true, images: true},
 		{name: "load", command: "load -q -i " + busyboxArchive(), images: true},
 		{name: "rmi", command: "rmi busybox", images: true},
+		{name: "run --rm with a disk", command: "run --rm --name victim --disk 16m busybox true"},
+		{name: "create with a disk", command: limited[0], keeps: true, long: true},
+		{name: "start with a disk", before: limited, command: "start -a victim", keeps: true, long: true},
+		{name: "rm with a disk", before: limited, command: "rm -v victim", keeps: true, long: true},
 		{name: "export", before: made, command: "export -o /dev/null victim", keeps: true},
 	}
 }
@@ -63,8 +69,8 @@ func busyboxArchive() string { return filepath.Join(os.Getenv(workEnv), "images"
 func TestKillPoints(t *testing.T) {
 	testutil.RequireRoot(t)
 	for _, c := range killCases() {
-		if c.outside && os.Getenv(killPointsEnv) == "" {
-			continue // it takes a second for each point: see scripts/kill-points
+		if (c.outside || c.long) && os.Getenv(killPointsEnv) == "" {
+			continue // it takes long: see scripts/kill-points
 		}
 		t.Run(c.name, func(t *testing.T) { newKillTest(t, c).run() })
 	}
