@@ -95,6 +95,9 @@ func (s *Store) Get(id string) (Container, error) {
 	if errors.Is(err, fs.ErrNotExist) || err != nil && atomicfile.CutOff(path) { // one with --rm went with the machine
 		return c, notFound(id)
 	}
+	if err == nil && c.ID != id {
+		return c, fmt.Errorf("record %q is that of the container %q: %w", path, c.ID, errdefs.ErrDataLoss)
+	}
 	return c, err
 }
 

@@ -245,12 +245,18 @@ func TestDamagedRecordIsNamedAndDoesNotHideTheOthers(t *testing.T) {
 	good := create(t, s, runtime.Container{Name: "good"})
 	bad := create(t, s, runtime.Container{Name: "bad"})
 	path := filepath.Join(s.Dir(bad.ID), "config.json")
-	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+	another, err := os.ReadFile(filepath.Join(s.Dir(good.ID), "config.json"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := s.List()
-	if len(list) != 1 || list[0].ID != good.ID || !errors.Is(err, errdefs.ErrDataLoss) || !strings.Contains(err.Error(), path) {
-		t.Errorf("got %d containers, %v", len(list), err)
+	for _, content := range []string{"{", "null", "{}", string(another)} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.List()
+		if len(list) != 1 || list[0].ID != good.ID || !errors.Is(err, errdefs.ErrDataLoss) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%.20q: got %d containers, %v", content, len(list), err)
+		}
 	}
 }
 

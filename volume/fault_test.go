@@ -210,6 +210,20 @@ func TestRepairOfHeld(t *testing.T) {
 	}
 }
 
+// TestListBesideOthers lists volumes beside what is none.
+func TestListBesideOthers(t *testing.T) {
+	s, dir := open(t)
+	create(t, s, "vol", volume.Options{})
+	put(t, dir+"/notes", "")
+	put(t, dir+"/a b/_data/f", "")
+	if got := names(t, s); got != "vol" {
+		t.Errorf("got %q", got)
+	}
+	if _, err := s.Hold("notes"); !errdefs.IsNotFound(err) {
+		t.Error(err)
+	}
+}
+
 // TestRemoveOfUnsynced removes, with the container that it is tied to, a volume that a power loss has cut off, and no other.
 func TestRemoveOfUnsynced(t *testing.T) {
 	s, dir := open(t)

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/internal/flock"
@@ -104,7 +105,7 @@ func (s *Store) Get(name string) (Volume, error) {
 		return v, notFound(name)
 	}
 	err := atomicfile.ReadJSON(s.record(name), &v)
-	if errors.Is(err, fs.ErrNotExist) || err != nil && len(name) == len(NewName()) && atomicfile.CutOff(s.record(name)) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || err != nil && len(name) == len(NewName()) && atomicfile.CutOff(s.record(name)) {
 		return v, notFound(name) // or it has a name that nobody gave: it was volatile, and went with the machine
 	}
 	return v, err

@@ -198,10 +198,11 @@ func WriteJSON(path string, v any, perm os.FileMode, s Sync) error {
 	return Write(path, append(data, '\n'), perm, s)
 }
 
-// Read is os.ReadFile for a small file of a file system, with half of its system calls.
+// Read is os.ReadFile for a small file of a file system, with half of its system calls. It does not wait for a pipe: what is
+// no regular file is an error.
 func Read(path string) (data []byte, err error) {
 	var fd int
-	again(&err, func() { fd, err = unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	again(&err, func() { fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -209,6 +210,13 @@ func Read(path string) (data []byte, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+	case unix.S_IFDIR:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: unix.EISDIR}
+	default:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it is no regular file: %w", errdefs.ErrDataLoss)}
 	}
 	data = make([]byte, 0, min(max(st.Size, 0), 1<<20)+1)
 	for {

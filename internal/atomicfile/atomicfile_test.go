@@ -160,7 +160,11 @@ func TestRead(t *testing.T) {
 	if got, err := Read("/proc/self/status"); err != nil || !bytes.HasPrefix(got, []byte("Name:")) || !bytes.HasSuffix(got, []byte("\n")) {
 		t.Errorf("got %q, %v", got, err)
 	}
-	for path, want := range map[string]error{filepath.Join(dir, "none"): fs.ErrNotExist, dir: unix.EISDIR, dir + "/0/x": unix.ENOTDIR, "a\x00b": unix.EINVAL} {
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]error{pipe: errdefs.ErrDataLoss, "/dev/null": errdefs.ErrDataLoss, filepath.Join(dir, "none"): fs.ErrNotExist, dir: unix.EISDIR, dir + "/0/x": unix.ENOTDIR, "a\x00b": unix.EINVAL} {
 		var of *fs.PathError
 		if got, err := Read(path); !errors.Is(err, want) || !errors.As(err, &of) || of.Path != path || got != nil {
 			t.Errorf("%q: got %q, %v", path, got, err)

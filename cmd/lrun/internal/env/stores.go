@@ -1,6 +1,8 @@
 package env
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 
 	"github.com/lrun-dev/lrun/image"
@@ -35,6 +37,15 @@ func (e *Env) Volumes() *volume.Store {
 
 // Rootfs returns what joins images and snapshots: whatever adds, removes or uses an image.
 func (e *Env) Rootfs() (*rootfs.Store, error) { return e.rootfs() }
+
+// Understood refuses a root that is not known to be this lrun's, before anything in it is deleted. It makes none.
+func (e *Env) Understood() error {
+	if _, err := os.Lstat(e.Root()); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	_, err := e.Images()
+	return err
+}
 
 // openRoot makes sure that the root is one that this lrun understands, and returns its path.
 func (e *Env) openRoot() (string, error) {
