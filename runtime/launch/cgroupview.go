@@ -57,7 +57,11 @@ func (p *planner) cgroupViewV1(destination string, attr uint64, hierarchies []cg
 		}
 		p.add(stage.Step{Op: stage.OpAttach, FD: index, Path: destination + "/" + name, Flags: stage.NoSymlinks})
 	}
-	if attr&unix.MOUNT_ATTR_RDONLY != 0 {
+	if attr&unix.MOUNT_ATTR_RDONLY == 0 {
+		if err := unix.Fchmodat(int(dir.Fd()), ".", 0o555, 0); err != nil { // as in sysfs; a group is made in a hierarchy, not here
+			return fmt.Errorf("change the mode of the container's cgroup view: %w", err)
+		}
+	} else {
 		readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 		if err := unix.MountSetattr(int(dir.Fd()), "", unix.AT_EMPTY_PATH, &readOnly); err != nil {
 			return fmt.Errorf("make the container's cgroup view read-only: %w", err)
