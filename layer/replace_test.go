@@ -43,6 +43,7 @@ func TestImpliedDirectories(t *testing.T) {
 		{"absolute link below", one(lt.File("abs/n", "")), []string{"etc/n"}, nil},
 		{"link below to where it lies itself", [][]lt.Entry{{lt.Symlink("a", "."), lt.Symlink("b", "a")}, {lt.File("a/a/a/f", ""), lt.File("a/b/a/g", ""), lt.File("b/b/h", "")}}, []string{"f", "g", "h"}, nil},
 		{"removal through a link below to where it lies itself", [][]lt.Entry{{lt.Symlink("a", "."), lt.File("f", "")}, {lt.Whiteout("a/a/f")}}, []string{"a"}, []string{"f"}},
+		{"two links below, the later entry in the first", [][]lt.Entry{{lt.Symlink("l0", "usr"), lt.Symlink("l1", "usr")}, {lt.File("l1/n", "old"), lt.File("l0/n", "new")}}, []string{"usr/n"}, nil},
 		{"dangling link below", one(lt.File("dangling/n", "")), []string{"not/there/n"}, nil},
 		{"link below and its target named", one(lt.Dir("usr/lib", lt.Mode(0o700)), lt.File("lib/n", ""), lt.File("usr/lib/m", "")), []string{"usr/lib/n", "usr/lib/m"}, nil},
 		{"one file by two names, link last", one(lt.File("usr/lib/n", "1"), lt.File("lib/n", "2")), nil, nil},

@@ -9,12 +9,14 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/snapshot/id"
 )
 
 // Adopt makes the committed snapshot name on parent, which may be "", with the bytes of the
 // committed like, which are shared and not copied. The driver must be a Rebaser, else it is
-// errdefs.ErrNotImplemented. It takes WithLabels and WithSize. It is durable when Adopt returns.
+// errdefs.ErrNotImplemented. It takes WithLabels, WithSize and WithMore. It is durable when
+// Adopt returns.
 func (s *Store) Adopt(ctx context.Context, name, parent, like string, opts ...Opt) (err error) {
 	defer func() {
 		if err != nil {
@@ -45,7 +47,7 @@ func (s *Store) Adopt(ctx context.Context, name, parent, like string, opts ...Op
 	if err != nil {
 		return err
 	}
-	return s.syncRecords()
+	return s.sync.At(atomicfile.Sync(o.more)).Dir(s.recordDir())
 }
 
 // adopted is the record that Adopt writes. The store is locked, so that like stays.
@@ -76,13 +78,10 @@ func (s *Store) add(r *record) error {
 	if err != nil {
 		return err
 	}
-	if err := s.sync.File(c.f); err != nil {
-		return errors.Join(err, c.abandon())
+	if err = s.sync.File(c.f); err == nil {
+		err = c.publish(s.record(string(r.Key)))
 	}
-	if err := c.publish(s.record(string(r.Key))); err != nil {
-		return errors.Join(err, c.abandon())
-	}
-	return nil
+	return errors.Join(err, c.abandon())
 }
 
 // Rebases tells whether the driver is a Rebaser: whether snapshots can be filled in any order and put

@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 )
 
 // Commit makes the active snapshot key, which is mounted nowhere and written to by nobody, the
 // committed snapshot name, and frees key. It is durable when Commit returns: the whole filesystem is
-// synced unless WithSynced says that the caller did. It takes WithLabels, WithParent, WithSize and WithDisk.
+// synced unless WithSynced says that the caller did. It takes WithLabels, WithParent, WithSize, WithDisk and
+// WithMore.
 //
 // No such key is errdefs.ErrNotFound; one that is not active, or that is being committed by somebody
 // else, errdefs.ErrFailedPrecondition; a name that is taken errdefs.ErrAlreadyExists, and key stays
@@ -37,7 +40,7 @@ func (s *Store) Commit(ctx context.Context, name, key string, opts ...Opt) (err 
 	if err := s.finishCommit(ctx, c, r, o); err != nil {
 		return errors.Join(err, s.drop(c))
 	}
-	return s.syncRecords()
+	return s.sync.At(atomicfile.Sync(o.more)).Dir(s.recordDir())
 }
 
 // beginCommit claims the record that key shall become.

@@ -11,11 +11,12 @@ import (
 type Opt func(*options)
 
 type options struct {
-	labels           map[string]string
-	parent           *string
-	volatile, synced bool
-	size, disk       int64
-	limit            *Limit
+	labels     map[string]string
+	parent     *string
+	size, disk int64
+	limit      *Limit
+
+	volatile, synced, more bool
 }
 
 // WithLabels gives the snapshot these labels, UTF-8, and no others.
@@ -36,6 +37,10 @@ func WithLimit(l *Limit) Opt { return func(o *options) { o.limit = l } }
 // WithSynced tells Commit that the caller has called syncfs(2) on the store's filesystem after the
 // last write to the snapshot; otherwise Commit calls it.
 func WithSynced() Opt { return func(o *options) { o.synced = true } }
+
+// WithMore tells Commit and Adopt that others follow and that the caller calls SyncNames after the last: until then a crash
+// of the machine may undo the last of them, which spares a sync for each.
+func WithMore() Opt { return func(o *options) { o.more = true } }
 
 // WithSize makes Commit and Adopt record a size in bytes, which Stat and Walk return for nothing. 0 is none.
 func WithSize(n int64) Opt { return func(o *options) { o.size = n } }

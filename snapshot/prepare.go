@@ -60,7 +60,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != 0, "WithDisk": o.disk != 0}); err != nil {
+	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != 0, "WithMore": o.more, "WithDisk": o.disk != 0}); err != nil {
 		return nil, err
 	}
 	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: id.New(), Labels: o.labels, Created: time.Now().UTC(), Limit: o.limit}
@@ -149,5 +149,5 @@ func (s *Store) parent(name string) (*record, error) {
 // recordDir holds the records.
 func (s *Store) recordDir() string { return filepath.Join(s.dir, "records") }
 
-// syncRecords makes the names of records durable, those that are gone too.
-func (s *Store) syncRecords() error { return s.sync.Dir(s.recordDir()) }
+// SyncNames makes durable which snapshots there are: what Commit and Adopt have made WithMore, and what is gone.
+func (s *Store) SyncNames() error { return s.sync.Dir(s.recordDir()) }

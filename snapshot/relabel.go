@@ -34,7 +34,7 @@ func (s *Store) Relabel(_ context.Context, key string, change func(map[string]st
 		return s.add(r)
 	})
 	if err == nil {
-		err = s.syncRecords()
+		err = s.SyncNames()
 	}
 	if err != nil {
 		return Info{}, fmt.Errorf("relabel snapshot: %w", err)

@@ -71,7 +71,7 @@ func (s *Store) Forget(ctx context.Context, keys []string) (gone, orphans []stri
 		return err
 	})
 	if len(gone) > 0 {
-		if syncErr := s.syncRecords(); syncErr != nil { // the sweep deletes the bytes, when it can sync
+		if syncErr := s.SyncNames(); syncErr != nil { // the sweep deletes the bytes, when it can sync
 			orphans, err = nil, errors.Join(err, syncErr)
 		}
 	}
@@ -166,7 +166,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 		return err
 	})
 	if err == nil && len(orphans) > 0 { // who removed their records may have been killed before they were durably gone
-		err = s.syncRecords()
+		err = s.SyncNames()
 	}
 	if err != nil {
 		return fmt.Errorf("sweep snapshots: %w", err)

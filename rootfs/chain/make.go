@@ -128,6 +128,10 @@ func (u *session) publish(ctx context.Context) error {
 			}
 		}
 	}
+	// Before anything names them, and those that a killed process has made and not synced.
+	if err := u.snapshots.SyncNames(); err != nil {
+		return err
+	}
 	return u.task.Finish(ctx)
 }
 
@@ -191,7 +195,7 @@ func (u *session) commitTree(ctx context.Context, st *step, labels map[string]st
 		labels[LabelSession] = u.id
 		return u.snapshots.Commit(ctx, st.chain, st.tree.key, o...)
 	}
-	o = append(o, snapshot.WithSynced())
+	o = append(o, snapshot.WithSynced(), snapshot.WithMore())
 	if st.parent != "" {
 		o = append(o, snapshot.WithParent(st.parent))
 	}
@@ -207,7 +211,7 @@ func (u *session) share(ctx context.Context, st *step, donor string, labels map[
 	if v := info.Labels[LabelRoot]; v != "" {
 		labels[LabelRoot] = v
 	}
-	return u.snapshots.Adopt(ctx, st.chain, st.parent, donor, snapshot.WithLabels(labels))
+	return u.snapshots.Adopt(ctx, st.chain, st.parent, donor, snapshot.WithLabels(labels), snapshot.WithMore())
 }
 
 // retract is retractLocked when the root is not locked yet.
