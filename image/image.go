@@ -80,6 +80,9 @@ func parseConfig(desc ocispec.Descriptor, data []byte) (ocispec.Image, error) {
 		if err := blob.Validate(d); err != nil {
 			return ocispec.Image{}, fmt.Errorf("DiffID %d is %q: %w", i+1, d, err)
 		}
+		if d.Algorithm() != digest.SHA256 {
+			return ocispec.Image{}, fmt.Errorf("DiffID %d is a %s digest, and only sha256 is supported: rebuild the image: %w", i+1, d.Algorithm(), errdefs.ErrNotImplemented)
+		}
 	}
 	return c, nil
 }

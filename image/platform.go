@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"strconv"
@@ -43,18 +44,15 @@ func ParsePlatform(s string) (Platform, error) {
 	return Platform{}, fmt.Errorf("parse platform %q: not of the form OS/ARCH[/VARIANT]: %w", s, errdefs.ErrInvalidArgument)
 }
 
-// FormatPlatform returns OS/ARCH[/VARIANT], which ParsePlatform takes back; what is missing is "unknown".
+// FormatPlatform returns OS/ARCH[/VARIANT], which ParsePlatform takes back; what is missing is "unknown". It is one line, whatever an
+// image says that it is for: what cannot be printed is escaped, and then it is in quotation marks.
 func FormatPlatform(p Platform) string {
-	s := orUnknown(p.OS) + "/" + orUnknown(p.Architecture)
+	s := cmp.Or(p.OS, "unknown") + "/" + cmp.Or(p.Architecture, "unknown")
 	if p.Variant != "" {
 		s += "/" + p.Variant
 	}
-	return s
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "unknown"
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
 	}
 	return s
 }

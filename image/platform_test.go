@@ -38,6 +38,9 @@ func TestParsePlatform(t *testing.T) {
 			t.Errorf("ParsePlatform(%q) = %v, %v", s, got, err)
 		}
 	}
+	if s := FormatPlatform(Platform{OS: "a\nb", Architecture: "c", Variant: "\x1b[2J"}); s != `"a\nb/c/\x1b[2J"` {
+		t.Errorf("it can break a line: %s", s)
+	}
 	if s := FormatPlatform(Platform{}); s != "unknown/unknown" {
 		t.Errorf("FormatPlatform of nothing = %q", s)
 	}

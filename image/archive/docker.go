@@ -104,7 +104,7 @@ func (r *reader) checkDocker(config []byte, e saved) error {
 	}
 	for _, d := range e.LayerSources {
 		if strings.Contains(d.MediaType, ".foreign.") {
-			return fmt.Errorf("layer %s is foreign (%s) and not distributed with the image: rebuild the image on another base: %w",
+			return fmt.Errorf("layer %q is foreign (%q) and not distributed with the image: rebuild the image on another base: %w",
 				d.Digest, d.MediaType, errdefs.ErrNotImplemented)
 		}
 	}

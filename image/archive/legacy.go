@@ -51,6 +51,9 @@ func (r *reader) legacy(ctx context.Context, repositories []byte) ([]image.Candi
 	}
 	var candidates []image.Candidate
 	for _, id := range slices.Sorted(maps.Keys(names)) {
+		if err := printable(id); err != nil {
+			return nil, fmt.Errorf("%s: %w", repositoriesFile, err)
+		}
 		refs, err := saved{RepoTags: names[id]}.refs()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", repositoriesFile, err)
@@ -97,7 +100,9 @@ func (r *reader) legacyImage(ctx context.Context, id string) (image.Image, error
 		history = append(history, ocispec.History{
 			Created: v1.Created, CreatedBy: strings.Join(v1.ContainerConfig.Cmd, " "), Author: v1.Author, Comment: v1.Comment,
 		})
-		at = v1.Parent
+		if at = v1.Parent; printable(at) != nil {
+			return image.Image{}, fmt.Errorf("%s/json: parent: %w", path.Dir(name), printable(at))
+		}
 	}
 	slices.Reverse(e.Layers)
 	slices.Reverse(diffIDs)

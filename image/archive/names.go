@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -82,10 +83,25 @@ func parseDocker(data []byte) ([]saved, error) {
 	if len(entries) == 0 {
 		return nil, fmt.Errorf("%s: it lists no image: %w", manifestFile, errdefs.ErrInvalidArgument)
 	}
-	if i := slices.IndexFunc(entries, func(s saved) bool { return s.Config == "" }); i >= 0 {
-		return nil, fmt.Errorf("%s: image %d names no config: %w", manifestFile, i+1, errdefs.ErrInvalidArgument)
+	for i, e := range entries {
+		if e.Config == "" {
+			return nil, fmt.Errorf("%s: image %d names no config: %w", manifestFile, i+1, errdefs.ErrInvalidArgument)
+		}
+		for _, name := range append([]string{e.Config}, e.Layers...) {
+			if err := printable(name); err != nil {
+				return nil, fmt.Errorf("%s: image %d: %w", manifestFile, i+1, err)
+			}
+		}
 	}
 	return entries, nil
+}
+
+// printable refuses names of files that hold line breaks or what steers a terminal: they are in messages.
+func printable(name string) error {
+	if strings.ContainsFunc(name, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return fmt.Errorf("the name %q holds what cannot be printed: %w", name, errdefs.ErrInvalidArgument)
+	}
+	return nil
 }
 
 // refs returns the names of the image.

@@ -66,6 +66,8 @@ func dockers(add maker) {
 		d.files[other], d.images[0].Config = d.config, other
 	})
 	change("config with any name", nil, func(d *docker) { d.files["c"], d.images[0].Config = d.config, "c" })
+	first("line break in the name of the config", invalid, func(s *saved) { s.Config = "c\nlrun: forged" })
+	first("line break in the name of a layer", invalid, func(s *saved) { s.Layers[1] = "l\nlrun: forged" })
 	first("no name", nil, func(s *saved) { s.RepoTags = nil })
 	first("name that is none", invalid, func(s *saved) { s.RepoTags = []string{"UPPER case:1"} })
 	change("no image", invalid, func(d *docker) { d.list = "[]" })
@@ -97,6 +99,8 @@ func legacy(change func(string, error, func(*docker))) {
 	old("parent that is the child", invalid, func(d *docker) { d.files["0/json"] = `{"id":"0","parent":"1"}` })
 	old("parent that is itself", invalid, func(d *docker) { d.files["1/json"] = `{"id":"1","parent":"1"}` })
 	old("parent outside", invalid, func(d *docker) { d.files["1/json"] = `{"id":"1","parent":"../../etc"}` })
+	old("line break in an id", invalid, func(d *docker) { d.old = map[string]any{"app": map[string]string{"1": "1\nlrun: forged"}} })
+	old("line break in a parent", invalid, func(d *docker) { d.files["1/json"] = `{"id":"1","parent":"0\nlrun: forged"}` })
 	old("no image", invalid, func(d *docker) { d.old = map[string]any{} })
 	old("name that is none", invalid, func(d *docker) { d.old = map[string]any{"UPPER case": map[string]string{"1": "1"}} })
 }

@@ -45,6 +45,8 @@ func configs(add maker) {
 	}
 	invalid := errdefs.ErrInvalidArgument
 	change("DiffID that is a path", invalid, func(c *ocispec.Image) { c.RootFS.DiffIDs[1] = "sha256:../../../../etc/passwd" })
+	change("DiffID of sha512", errdefs.ErrNotImplemented, func(c *ocispec.Image) { c.RootFS.DiffIDs[1] = digest.SHA512.FromString("content") })
+	change("system with a line break", errdefs.ErrNotImplemented, func(c *ocispec.Image) { c.OS = "win\nlrun: forged" })
 	change("no DiffIDs", invalid, func(c *ocispec.Image) { c.RootFS.DiffIDs = nil })
 	change("history longer than the layers", nil, func(c *ocispec.Image) {
 		c.History = slices.Repeat([]ocispec.History{{CreatedBy: "step"}}, 9)
