@@ -28,9 +28,6 @@ func removeCommand(e *env.Env) *cli.Command {
 }
 
 func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string) error {
-	if err := e.Understood(); err != nil {
-		return err
-	}
 	if err := sweep(ctx, e); err != nil {
 		return err
 	}
