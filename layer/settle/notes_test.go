@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer/needs"
 )
 
@@ -74,6 +75,7 @@ func TestNotesMove(t *testing.T) {
 
 // TestManyDirectories: what has to be looked at for a layer of many directories that go elsewhere is n log n. Only the work is counted.
 func TestManyDirectories(t *testing.T) {
+	testutil.RequireRoot(t)
 	for _, tt := range []struct {
 		name       string
 		link, file string // of the layer below, of the layer; each for a number

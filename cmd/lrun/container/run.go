@@ -77,7 +77,15 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 		}
 		return containers(e).Delete(cleanup, c.ID, releaser(e))
 	}
-	defer func() { err = errors.Join(err, claim.Done(remove())) }()
+	claimed := true
+	done := func(err error) error {
+		if claimed {
+			err = errors.Join(err, claim.Done(remove()))
+		}
+		claimed = false
+		return err
+	}
+	defer func() { err = done(err) }()
 	terminal, err := foreground.Open(e, c)
 	if err != nil {
 		return errors.Join(err, pending.Abandon())
@@ -95,10 +103,12 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 		return err
 	}
 	trace.Step("program ended")
-	if err := errors.Join(copying.Wait(), finish(cleanup, e, c, a, code)); err != nil {
+	err = finish(cleanup, e, c, a, code)
+	removed = removed || err == nil
+	err = done(err) // who wants the container need not wait until somebody reads its last output
+	if err = errors.Join(err, copying.Wait()); err != nil {
 		return command.Exit(125, err)
 	}
-	removed = true
 	trace.Step("finished")
 	if code != 0 {
 		return command.Exit(code, outOfMemory(c, a, code))

@@ -32,7 +32,10 @@ func sweeper(e *env.Env) func(context.Context, string) error {
 
 // sweep puts right what killed processes left. It is quick when nothing is left.
 func sweep(ctx context.Context, e *env.Env) error {
-	if err := errors.Join(e.Privileged(), e.Understood()); err != nil {
+	if err := e.Privileged(); err != nil {
+		return err
+	}
+	if err := e.Understood(); err != nil {
 		return err
 	}
 	err := suspect(ctx, e)
