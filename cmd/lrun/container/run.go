@@ -70,20 +70,16 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 	signals *foreground.Signals,
 ) (err error) {
 	cleanup := context.WithoutCancel(ctx)
-	removed := !c.Remove
-	remove := func() error {
-		if removed {
-			return nil
-		}
-		return containers(e).Delete(cleanup, c.ID, releaser(e))
-	}
-	claimed := true
+	claimed, removed := true, !c.Remove
 	done := func(err error) error {
-		if claimed {
-			err = errors.Join(err, claim.Done(remove()))
+		if !claimed {
+			return err
 		}
 		claimed = false
-		return err
+		if removed {
+			return errors.Join(err, claim.Done(nil))
+		}
+		return errors.Join(err, claim.Done(containers(e).Delete(cleanup, c.ID, releaser(e))))
 	}
 	defer func() { err = done(err) }()
 	terminal, err := foreground.Open(e, c)
