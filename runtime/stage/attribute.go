@@ -34,6 +34,9 @@ func (c *child) openAttribute(path string) (int, syscall.Errno) {
 	const procfs = "/proc/"
 	dir := -100 // AT_FDCWD
 	if c.left && len(path) > len(procfs) && path[:len(procfs)] == procfs {
+		if c.proc < 0 {
+			return -1, syscall.ENOENT
+		}
 		dir, path = c.proc, path[len(procfs):]
 	}
 	fd, err := syscall.Openat(dir, path, syscall.O_WRONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)

@@ -37,3 +37,27 @@ func TestAttribute(t *testing.T) {
 		t.Errorf("%q was written to a file that is not of procfs, %v", b, err)
 	}
 }
+
+// When the host's mounts are left its procfs is found by a descriptor only.
+func TestAttributeOfTheHostThatIsLeft(t *testing.T) {
+	self, err := syscall.Open("/proc/self", syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(self)
+	s := Step{Op: OpAttribute, Data: []string{"/proc/comm"}, Blob: []byte("left")} // no such file but by self
+	for name, c := range map[string]struct {
+		proc  int
+		errno syscall.Errno
+	}{
+		"by the descriptor":   {self, 0},
+		"there was no procfs": {-1, syscall.ENOENT},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ch := child{left: true, proc: c.proc}
+			if errno := ch.attribute(&s); errno != c.errno {
+				t.Errorf("got %v, want %v", errno, c.errno)
+			}
+		})
+	}
+}
