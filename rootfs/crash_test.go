@@ -167,7 +167,7 @@ func TestFullFileSystem(t *testing.T) {
 				}
 				for _, want := range []string{w.root, c.says, "--root"} {
 					if !strings.Contains(err.Error(), want) {
-						t.Errorf("error %q does not say %q", err, want)
+						t.Errorf("got %q does not say %q", err, want)
 					}
 				}
 				w.unchanged(t, before)

@@ -104,7 +104,7 @@ func TestDecide(t *testing.T) {
 			v, err := decide(c.arg, records[c.found], records, c.force, inUse)
 			if c.says != "" {
 				if !errdefs.IsFailedPrecondition(err) || !strings.Contains(err.Error(), c.says) {
-					t.Errorf("error %v, want one that says %q", err, c.says)
+					t.Errorf("got %v, want one that says %q", err, c.says)
 				}
 				return
 			}

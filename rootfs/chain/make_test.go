@@ -192,7 +192,7 @@ func TestWhatKeepsGoingIsAnError(t *testing.T) {
 		return errors.Join(finish(ctx), chain.ErrChanged)
 	}
 	if err := s.maker.Make(t.Context(), task); !errors.Is(err, chain.ErrChanged) {
-		t.Errorf("error %v, want ErrChanged", err)
+		t.Errorf("got %v, want ErrChanged", err)
 	}
 	s.isEmpty(t)
 }

@@ -175,7 +175,7 @@ func TestLockedGivesUp(t *testing.T) {
 	}
 	err = s.maker.Locked(ctx, func() error { t.Error("got the lock"); return nil })
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), s.root) {
-		t.Errorf("error %v", err)
+		t.Errorf("got %v", err)
 	}
 	if err := l.Unlock(); err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestCancelledWhileAnotherHasTheRoot(t *testing.T) {
 			return nil
 		}
 		if err := s.maker.Make(ctx, task); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v", err)
+			t.Errorf("got %v", err)
 		}
 		g.Wait()
 		s.unlocked(t)
