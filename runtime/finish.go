@@ -88,7 +88,7 @@ func (s *Store) Delete(ctx context.Context, id string, release func(context.Cont
 		return err
 	}
 	// While the record still says with which runtime it was started.
-	if err := s.removeRunDir(c); err != nil {
+	if err := s.removeRunDir(ctx, c); err != nil {
 		return err
 	}
 	if err := s.deleteRecord(ctx, c, release); err != nil {
@@ -143,9 +143,9 @@ func (s *Store) removeCgroup(id string) error {
 	return errors.Join(group.Kill(), group.Remove())
 }
 
-func (s *Store) removeRunDir(c Container) error {
+func (s *Store) removeRunDir(ctx context.Context, c Container) error {
 	if c.Runtime != "" {
-		if err := launch.DeleteExternal(c.Runtime, c.ID, filepath.Join(s.state, "external"), s.RunDir(c.ID)); err != nil {
+		if err := launch.DeleteExternal(ctx, c.Runtime, c.ID, filepath.Join(s.state, "external"), s.RunDir(c.ID)); err != nil {
 			return err
 		}
 	}

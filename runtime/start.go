@@ -196,5 +196,5 @@ func (a *Active) release(ctx context.Context) error {
 	if a.network != nil {
 		errs = append(errs, a.network.Detach(ctx, a.c.ID))
 	}
-	return errors.Join(append(errs, a.removeGroup(), a.store.removeRunDir(a.c))...)
+	return errors.Join(append(errs, a.removeGroup(), a.store.removeRunDir(ctx, a.c))...)
 }

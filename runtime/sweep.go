@@ -111,7 +111,7 @@ func (s *Store) putRight(ctx context.Context, id string, release func(context.Co
 	if err = stErr; err != nil || recorded.Status != Running {
 		return err
 	}
-	errs := []error{s.removeCgroup(id), s.removeRunDir(c)}
+	errs := []error{s.removeCgroup(id), s.removeRunDir(ctx, c)}
 	if !alive(recorded) {
 		errs = append(errs, s.writeState(id, lost(recorded), atomicfile.Durable))
 	}

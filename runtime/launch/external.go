@@ -16,6 +16,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/launch/console"
 	"github.com/lrun-dev/lrun/runtime/launch/process"
@@ -41,7 +42,7 @@ func StartExternal(ctx context.Context, r Request, runtime, id, state string) (p
 	b := &bundle{request: r, runtime: runtime, id: id, state: state, streams: streams}
 	pid, err := b.start(ctx)
 	if err != nil {
-		return nil, errors.Join(err, streams.closeHostEnds(), DeleteExternal(runtime, id, state, r.AttachAt))
+		return nil, errors.Join(err, streams.closeHostEnds(), DeleteExternal(context.WithoutCancel(ctx), runtime, id, state, r.AttachAt))
 	}
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -207,7 +208,7 @@ func lastError(path string) string {
 
 // DeleteExternal removes what StartExternal made: the runtime's state, the mount, the bundle. What is
 // gone already is no error.
-func DeleteExternal(runtime, id, state, dir string) error {
+func DeleteExternal(ctx context.Context, runtime, id, state, dir string) error {
 	if _, err := os.Lstat(filepath.Join(state, id)); err == nil {
 		var out bytes.Buffer
 		c := exec.Command(runtime, "--root", state, "delete", "--force", id)
@@ -221,7 +222,9 @@ func DeleteExternal(runtime, id, state, dir string) error {
 		return err
 	}
 	errs := []error{reach.Detach(dir)}
-	for _, name := range []string{"rootfs", "config.json", "log.json", "said", "pid", "console"} {
+	// A runtime that was not waited for may have made its mount points after the root had gone.
+	errs = append(errs, tree.Remove(ctx, rootfs))
+	for _, name := range []string{"config.json", "log.json", "said", "pid", "console"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}

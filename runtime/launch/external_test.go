@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -20,7 +22,7 @@ func startExternally(t *testing.T, s spec.Settings) (*launch.Process, error) {
 	c.Linux.CgroupsPath = "/lrun-test/" + id
 	p, err := launch.StartExternal(context.Background(), launch.Request{Root: root, Spec: c, AttachAt: at}, "runc", id, state)
 	t.Cleanup(func() {
-		if err := launch.DeleteExternal("runc", id, state, at); err != nil {
+		if err := launch.DeleteExternal(context.Background(), "runc", id, state, at); err != nil {
 			t.Error(err)
 		}
 	})
@@ -55,6 +57,20 @@ func TestExternalRuntimeSaysWhyNothingRan(t *testing.T) {
 		if !errors.As(err, &failed) || failed.ExitCode() != code {
 			t.Errorf("%s: got %v, want an ExecError with code %d", program, err, code)
 		}
+	}
+}
+
+// Linux 6.1 showed it: lrun was killed, runc went on, and made /proc where the root had been unmounted.
+func TestWhatTheRuntimeMadeWithoutARootGoes(t *testing.T) {
+	at := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(at, "rootfs", "proc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := launch.DeleteExternal(context.Background(), "runc", "id", t.TempDir(), at); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(at); len(left) != 0 || err != nil {
+		t.Errorf("got %v, %v, want nothing", left, err)
 	}
 }
 

@@ -185,17 +185,26 @@ func TestTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	console := bufio.NewReader(p.Console)
+	out := ""
+	for !strings.HasSuffix(out, "console\r\n") { // what is typed before that is echoed into the middle of it
+		line, err := console.ReadString('\n')
+		if err != nil {
+			t.Fatalf("%v after %q", err, out+line)
+		}
+		out += line
+	}
 	if _, err := p.Console.WriteString("typed\n"); err != nil {
 		t.Fatal(err)
 	}
-	out, _ := io.ReadAll(p.Console) // ends with EIO
+	more, _ := io.ReadAll(console) // ends with EIO
 	code, err := p.Wait()
 	if code != 4 || err != nil {
 		t.Errorf("code %d, %v", code, err)
 	}
 	for _, want := range []string{"/dev/pts/0\r\n", "40 100\r\n", "console\r\n", "got typed\r\n"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("output lacks %q: %q", want, out)
+		if !strings.Contains(out+string(more), want) {
+			t.Errorf("output lacks %q: %q", want, out+string(more))
 		}
 	}
 }
