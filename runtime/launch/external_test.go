@@ -62,6 +62,7 @@ func TestExternalRuntimeSaysWhyNothingRan(t *testing.T) {
 
 // Linux 6.1 showed it: lrun was killed, runc went on, and made /proc where the root had been unmounted.
 func TestWhatTheRuntimeMadeWithoutARootGoes(t *testing.T) {
+	testutil.RequireRoot(t)
 	at := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(at, "rootfs", "proc"), 0o755); err != nil {
 		t.Fatal(err)
