@@ -140,7 +140,7 @@ func startSelf(attr *syscall.SysProcAttr, exe *os.File, socket int, options stri
 	if beginning := trace.Beginning(); beginning != "" {
 		env = append(env, stage.TraceVariable+"="+beginning)
 	}
-	pid, _, err := syscall.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{"lrun-stage"}, &syscall.ProcAttr{
+	pid, _, err := syscall.StartProcess(fmt.Sprintf("/proc/self/fd/%d", exe.Fd()), []string{stage.Name}, &syscall.ProcAttr{
 		Env:   env,
 		Files: []uintptr{null.Fd(), null.Fd(), 2, uintptr(socket)},
 		Sys:   attr,

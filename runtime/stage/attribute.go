@@ -2,6 +2,7 @@ package stage
 
 import (
 	"syscall"
+	"unsafe"
 
 	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
@@ -19,7 +20,7 @@ func (c *child) attribute(s *Step) syscall.Errno {
 		if errno != 0 {
 			return errno
 		}
-		result = writeAttribute(fd, string(s.Blob))
+		result = writeAttribute(fd, unsafe.String(unsafe.SliceData(s.Blob), len(s.Blob)))
 		sys.Close(fd)
 		break
 	}
@@ -39,17 +40,16 @@ func (c *child) openAttribute(path string) (int, syscall.Errno) {
 		}
 		dir, path = c.proc, path[len(procfs):]
 	}
-	fd, err := syscall.Openat(dir, path, syscall.O_WRONLY|syscall.O_CLOEXEC|syscall.O_NOFOLLOW, 0)
-	return fd, sys.ErrnoOf(err)
+	return sys.Openat2(dir, path, syscall.O_WRONLY|syscall.O_NOFOLLOW, 0)
 }
 
 func writeAttribute(fd int, value string) syscall.Errno {
 	var st syscall.Statfs_t
-	if errno := sys.ErrnoOf(syscall.Fstatfs(fd, &st)); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_FSTATFS, uintptr(fd), uintptr(unsafe.Pointer(&st)), 0); errno != 0 {
 		return errno
 	}
 	if st.Type != sys.ProcMagic {
 		return syscall.EMEDIUMTYPE
 	}
-	return sys.WriteAll(fd, value)
+	return sys.Write(fd, value)
 }

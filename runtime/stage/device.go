@@ -18,23 +18,23 @@ func (c *child) device(s *Step) syscall.Errno {
 	}
 	defer sys.Close(dir)
 	if isDevice(dir, name) {
-		_ = sys.Call3(syscall.SYS_UNLINKAT, uintptr(dir), uintptr(sys.CString(name)), 0) // else it is there
+		_ = sys.Unlinkat(dir, name) // else it is there
 	}
-	syscall.Umask(0) // the mode is the device's
-	errno = sys.ErrnoOf(syscall.Mknodat(dir, name, mode, number))
-	syscall.Umask(0o022)
+	sys.Umask(0) // the mode is the device's
+	errno = sys.Mknodat(dir, name, mode, number)
+	sys.Umask(0o022)
 	if errno == 0 {
-		_, _, errno = syscall.RawSyscall6(syscall.SYS_FCHOWNAT, uintptr(dir), uintptr(sys.CString(name)), uid, gid, sys.AtSymlinkNoFollow, 0)
+		errno = sys.Fchownat(dir, name, uid, gid)
 	}
 	return errno
 }
 
 func isDevice(dir int, name string) bool {
-	var st syscall.Stat_t
 	fd, errno := sys.Openat2(dir, name, sys.OPath|syscall.O_NOFOLLOW, sys.ResolveInRoot)
-	if errno == 0 {
-		errno = sys.ErrnoOf(syscall.Fstat(fd, &st))
-		sys.Close(fd)
+	if errno != 0 {
+		return false
 	}
+	st, errno := sys.Fstat(fd)
+	sys.Close(fd)
 	return errno == 0 && (st.Mode&syscall.S_IFMT == syscall.S_IFCHR || st.Mode&syscall.S_IFMT == syscall.S_IFBLK)
 }

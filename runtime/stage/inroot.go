@@ -45,11 +45,9 @@ func ensure(root int, path string, file bool, links int) (int, syscall.Errno) {
 		return -1, errno
 	}
 	defer sys.Close(dir)
-	if target, ok := readlink(dir, name); ok {
-		if target == "" || target[0] != '/' {
-			target = parent + "/" + target
-		}
-		return ensure(root, target, file, links-1)
+	var link [4096]byte
+	if n, errno := sys.Readlinkat(dir, name, &link); errno == 0 {
+		return ensureTarget(root, parent, unsafe.String(&link[0], n), file, links-1)
 	}
 	if errno := create(dir, name, file); errno != 0 {
 		return -1, errno
@@ -61,9 +59,9 @@ func ensure(root int, path string, file bool, links int) (int, syscall.Errno) {
 func create(dir int, name string, file bool) syscall.Errno {
 	var errno syscall.Errno
 	if file {
-		errno = sys.ErrnoOf(syscall.Mknodat(dir, name, syscall.S_IFREG|0o644, 0))
+		errno = sys.Mknodat(dir, name, syscall.S_IFREG|0o644, 0)
 	} else {
-		errno = sys.ErrnoOf(syscall.Mkdirat(dir, name, 0o755))
+		errno = sys.Mkdirat(dir, name, 0o755)
 	}
 	if errno == syscall.EEXIST {
 		return 0
@@ -71,13 +69,16 @@ func create(dir int, name string, file bool) syscall.Errno {
 	return errno
 }
 
-func readlink(dir int, name string) (string, bool) {
-	b := make([]byte, 4096)
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_READLINKAT, uintptr(dir), uintptr(sys.CString(name)), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), 0, 0)
-	if errno != 0 {
-		return "", false
+// ensureTarget is ensure of what a link in the directory parent holds.
+func ensureTarget(root int, parent, target string, file bool, links int) (int, syscall.Errno) {
+	if target != "" && target[0] == '/' {
+		return ensure(root, target, file, links)
 	}
-	return string(b[:n]), true
+	var path [2 * 4096]byte
+	n := copy(path[:], parent)
+	n += copy(path[n:], "/")
+	n += copy(path[n:], target)
+	return ensure(root, unsafe.String(&path[0], n), file, links)
 }
 
 // split divides a path at its last component. The parent of a name without a slash is the root.

@@ -10,7 +10,8 @@ import (
 // leaveHost drops the host's mounts for an empty directory, which nobody can write to. The host's procfs is kept at hand for
 // what is written there later.
 func (c *child) leaveHost() syscall.Errno {
-	if errno := makePrivate(); errno != 0 {
+	// First of all: pivot_root refuses a shared parent, and nothing that the container mounts may travel back to the host.
+	if errno := sys.MakePrivate(); errno != 0 {
 		return errno
 	}
 	c.proc, _ = sys.Openat2(-100, "/proc", sys.OPath|syscall.O_DIRECTORY, sys.ResolveNoMagic) // without one nothing is written there
@@ -26,12 +27,6 @@ func (c *child) leaveHost() syscall.Errno {
 	return pivot(empty)
 }
 
-// makePrivate must come before all else: pivot_root refuses a shared parent, and nothing that the container mounts may travel
-// back to the host.
-func makePrivate() syscall.Errno {
-	return sys.ErrnoOf(syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
-}
-
 // attachOver attaches a mount over the root of the mount namespace, the one directory that is reached for sure.
 func attachOver(mount int) syscall.Errno {
 	at, errno := sys.Openat2(-100, "/", sys.OPath|syscall.O_DIRECTORY, sys.ResolveNoMagic)
@@ -44,7 +39,7 @@ func attachOver(mount int) syscall.Errno {
 
 func (c *child) attachRoot(s *Step) syscall.Errno {
 	if !c.left {
-		if errno := makePrivate(); errno != 0 {
+		if errno := sys.MakePrivate(); errno != 0 {
 			return errno
 		}
 	}
@@ -73,11 +68,11 @@ func (c *child) takeMode(mount int, path string) syscall.Errno {
 		return errno
 	}
 	defer sys.Close(fd)
-	var st syscall.Stat_t
-	if errno := sys.ErrnoOf(syscall.Fstat(fd, &st)); errno != 0 {
+	st, errno := sys.Fstat(fd)
+	if errno != 0 {
 		return errno
 	}
-	return sys.ErrnoOf(syscall.Fchmodat(mount, ".", st.Mode&0o7777, 0))
+	return sys.ChmodRoot(mount, st.Mode&0o7777)
 }
 
 // target opens the place of a mount, made if it is missing.
@@ -124,11 +119,10 @@ func (c *child) filesystem(s *Step) syscall.Errno {
 }
 
 func openFilesystem(kind string, options []string, attr uint64) (int, syscall.Errno) {
-	r, _, errno := syscall.RawSyscall(sys.SysFsopen, uintptr(sys.CString(kind)), 1, 0)
+	ctx, errno := sys.Fsopen(kind)
 	if errno != 0 {
 		return -1, errno
 	}
-	ctx := int(r)
 	defer sys.Close(ctx)
 	for _, option := range options {
 		key, value, hasValue := cut(option, '=')
@@ -143,7 +137,7 @@ func openFilesystem(kind string, options []string, attr uint64) (int, syscall.Er
 	if errno := sys.Fsconfig(ctx, sys.FsconfigCreate, "", ""); errno != 0 {
 		return -1, errno
 	}
-	r, _, errno = syscall.RawSyscall(sys.SysFsmount, uintptr(ctx), 1, uintptr(attr))
+	r, _, errno := syscall.RawSyscall(sys.SysFsmount, uintptr(ctx), 1, uintptr(attr))
 	if errno != 0 {
 		return -1, errno
 	}
@@ -175,8 +169,8 @@ func (c *child) existing(path string) (fd int, dir bool, errno syscall.Errno) {
 	if errno != 0 {
 		return -1, false, errno
 	}
-	var st syscall.Stat_t
-	if errno := sys.ErrnoOf(syscall.Fstat(fd, &st)); errno != 0 {
+	st, errno := sys.Fstat(fd)
+	if errno != 0 {
 		sys.Close(fd)
 		return -1, false, errno
 	}
@@ -216,8 +210,7 @@ func (c *child) null(flags uint64) (int, syscall.Errno) {
 	if errno != 0 {
 		return -1, errno
 	}
-	var st syscall.Stat_t
-	errno = sys.ErrnoOf(syscall.Fstat(fd, &st))
+	st, errno := sys.Fstat(fd)
 	if errno == 0 && (st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != 1<<8|3) {
 		errno = syscall.ENODEV
 	}
@@ -251,50 +244,48 @@ func (c *child) enterRoot() syscall.Errno {
 	if !c.left {
 		return pivot(c.root)
 	}
-	if errno := sys.ErrnoOf(syscall.Fchdir(c.root)); errno != 0 {
+	if errno := sys.Enter(c.root); errno != 0 {
 		return errno
 	}
-	if errno := sys.ErrnoOf(syscall.Chroot(".")); errno != 0 {
+	if errno := sys.ChrootHere(); errno != 0 {
 		return errno
 	}
-	return sys.ErrnoOf(syscall.Chdir("/"))
+	return sys.EnterRoot()
 }
 
 // pivot stacks the old root on the new one and takes it off again, so that no directory for it is
 // needed in the new root.
 func pivot(root int) syscall.Errno {
-	if errno := sys.ErrnoOf(syscall.Fchdir(root)); errno != 0 {
+	if errno := sys.Enter(root); errno != 0 {
 		return errno
 	}
-	if errno := sys.Call3(syscall.SYS_PIVOT_ROOT, uintptr(sys.CString(".")), uintptr(sys.CString(".")), 0); errno != 0 {
+	if errno := sys.PivotHere(); errno != 0 {
 		return errno
 	}
-	if errno := sys.Call3(syscall.SYS_UMOUNT2, uintptr(sys.CString(".")), syscall.MNT_DETACH, 0); errno != 0 {
-		return errno
-	}
-	return sys.ErrnoOf(syscall.Chdir("/"))
+	return sys.EnterRoot()
 }
 
 // loopbackUp sets IFF_UP on lo; a new network namespace has it down.
 func loopbackUp() syscall.Errno {
 	const ifnameSize, ioctlGetFlags, ioctlSetFlags = 16, 0x8913, 0x8914
-	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
-	if err == syscall.EAFNOSUPPORT {
+	fd, errno := sys.Call(syscall.SYS_SOCKET, syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0, 0)
+	if errno == syscall.EAFNOSUPPORT {
 		return 0
 	}
-	if err != nil {
-		return sys.ErrnoOf(err)
+	if errno != 0 {
+		return errno
 	}
-	defer sys.Close(fd)
+	defer sys.Close(int(fd))
 	var request struct {
 		name  [ifnameSize]byte
 		flags uint16
 		_     [22]byte
 	}
 	copy(request.name[:], "lo")
-	if errno := sys.Call3(syscall.SYS_IOCTL, uintptr(fd), ioctlGetFlags, uintptr(unsafe.Pointer(&request))); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_IOCTL, fd, ioctlGetFlags, uintptr(unsafe.Pointer(&request))); errno != 0 {
 		return errno
 	}
 	request.flags |= syscall.IFF_UP
-	return sys.Call3(syscall.SYS_IOCTL, uintptr(fd), ioctlSetFlags, uintptr(unsafe.Pointer(&request)))
+	_, _, errno = syscall.RawSyscall(syscall.SYS_IOCTL, fd, ioctlSetFlags, uintptr(unsafe.Pointer(&request)))
+	return errno
 }

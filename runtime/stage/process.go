@@ -9,8 +9,8 @@ import (
 
 // session starts a new one, so that the host's terminal is out of reach, and takes the container's.
 func (c *child) session(s *Step) syscall.Errno {
-	if _, err := syscall.Setsid(); err != nil {
-		return sys.ErrnoOf(err)
+	if errno := sys.Call3(syscall.SYS_SETSID, 0, 0, 0); errno != 0 {
+		return errno
 	}
 	if errno := newKeyring(); errno != 0 {
 		return errno
@@ -55,7 +55,8 @@ func loadSeccomp(filter []byte, flags uintptr) syscall.Errno {
 		length  uint16
 		filters *byte
 	}{uint16(len(filter) / 8), &filter[0]}
-	return sys.Call3(sys.SysSeccomp, sys.SeccompSetModeFilter, flags, uintptr(unsafe.Pointer(&program)))
+	_, _, errno := syscall.RawSyscall(sys.SysSeccomp, sys.SeccompSetModeFilter, flags, uintptr(unsafe.Pointer(&program)))
+	return errno
 }
 
 // dropBounding stops at the first number that the kernel does not know.
@@ -79,7 +80,7 @@ func dropBounding(kept uint64) syscall.Errno {
 func (c *child) chdir(s *Step) syscall.Errno {
 	fd, errno := sys.Openat2(-100, s.Path, sys.OPath|syscall.O_DIRECTORY, inRoot)
 	if errno == 0 {
-		errno = sys.ErrnoOf(syscall.Fchdir(fd))
+		errno = sys.Enter(fd)
 		sys.Close(fd)
 	}
 	if errno == syscall.EACCES && c.retry == "" {
@@ -94,8 +95,7 @@ func (c *child) become(s *Step) syscall.Errno {
 	if errno := sys.Prctl(sys.PrSetKeepCaps, 1); errno != 0 {
 		return errno
 	}
-	groups := append(s.Blob, 0) // never empty, so that it has an address
-	if errno := sys.Call3(syscall.SYS_SETGROUPS, uintptr(len(s.Blob)/4), uintptr(unsafe.Pointer(&groups[0])), 0); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(s.Blob)/4), uintptr(unsafe.Pointer(unsafe.SliceData(s.Blob))), 0); errno != 0 {
 		return errno
 	}
 	if errno := sys.Call3(syscall.SYS_SETRESGID, uintptr(s.Attr), uintptr(s.Attr), uintptr(s.Attr)); errno != 0 {
@@ -124,7 +124,7 @@ func setCapabilities(s *Step) syscall.Errno {
 		uint32(effective), uint32(permitted), uint32(inheritable),
 		uint32(effective >> 32), uint32(permitted >> 32), uint32(inheritable >> 32),
 	}
-	if errno := sys.Call3(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0); errno != 0 {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data)), 0); errno != 0 {
 		return errno
 	}
 	if errno := sys.Prctl(sys.PrCapAmbient, sys.AmbientClear); errno != 0 && errno != syscall.EINVAL {
@@ -147,11 +147,11 @@ func (c *child) dieWithParent(signal uint64) syscall.Errno {
 	if errno := sys.Prctl(sys.PrSetPdeathsig, uintptr(signal)); errno != 0 {
 		return errno
 	}
-	_, _, errno := syscall.Syscall6(syscall.SYS_RECVFROM, uintptr(c.socket), uintptr(unsafe.Pointer(&[1]byte{})), 1, syscall.MSG_DONTWAIT|syscall.MSG_PEEK, 0, 0)
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, uintptr(c.socket), uintptr(unsafe.Pointer(&[1]byte{})), 1, syscall.MSG_DONTWAIT|syscall.MSG_PEEK, 0, 0)
 	if errno == syscall.EAGAIN {
 		return 0
 	}
-	syscall.Exit(exitStatus)
+	sys.Exit(exitStatus)
 	return errno
 }
 
@@ -160,7 +160,7 @@ func (c *child) seal() syscall.Errno {
 	if errno := sys.Call3(sys.SysCloseRange, 3, ^uintptr(0)>>1&0x7fffffff, 4); errno != 0 { // CLOSE_RANGE_CLOEXEC
 		return errno
 	}
-	// The Go runtime catches every signal, and so leaves the default to the program, but the first two if lrun was started
+	// Where there is a Go runtime it catches every signal, and so leaves the default to the program, but the first two if lrun was started
 	// with them ignored, as a shell's background job is. The third it sends itself to whoever has run for 10 ms, and to return
 	// from that is a system call, which a filter may forbid.
 	for _, signal := range [...]uintptr{uintptr(syscall.SIGHUP), uintptr(syscall.SIGINT), uintptr(syscall.SIGURG)} {
@@ -181,18 +181,16 @@ func (c *child) exec(s *Step) syscall.Errno {
 			return errno
 		}
 	}
-	_ = sys.WriteAll(c.socket, string(rune(executing)))
-	argv, envp := pointers(s.Data), pointers(s.Env)
+	_ = sys.Write(c.socket, string(rune(executing)))
+	argv, envp := c.memory.Pointers(s.Data), c.memory.Pointers(s.Env)
 	if s.FD >= 0 {
-		_, _, errno := syscall.RawSyscall6(sys.SysExecveat, uintptr(c.fd(s)), uintptr(sys.CString("")),
-			uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])), sys.AtEmptyPath, 0)
-		return errno
+		return sys.Execve(c.fd(s), "", argv, envp)
 	}
 	d := decoder{b: s.Blob}
 	result := syscall.ENOENT
-	for _, file := range d.strings() {
-		errno := execve(file, argv, envp)
-		if errno == syscall.ENOENT && exists(file) {
+	for _, file := range d.strings(&c.memory) {
+		errno := sys.Execve(-1, file, argv, envp)
+		if errno == syscall.ENOENT && sys.Exists(file) {
 			c.detail = file // an interpreter or loader that is missing
 			return errno
 		}
@@ -205,23 +203,4 @@ func (c *child) exec(s *Step) syscall.Errno {
 		}
 	}
 	return result
-}
-
-func exists(file string) bool {
-	const workingDirectory = ^uintptr(99) // AT_FDCWD, -100
-	return sys.Call3(syscall.SYS_FACCESSAT, workingDirectory, uintptr(sys.CString(file)), 0) == 0
-}
-
-func execve(file string, argv, envp []unsafe.Pointer) syscall.Errno {
-	_, _, errno := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(sys.CString(file)), uintptr(unsafe.Pointer(&argv[0])), uintptr(unsafe.Pointer(&envp[0])))
-	return errno
-}
-
-// pointers makes a NULL-terminated array of C strings.
-func pointers(list []string) []unsafe.Pointer {
-	p := make([]unsafe.Pointer, 0, len(list)+1)
-	for _, s := range list {
-		p = append(p, sys.CString(s))
-	}
-	return append(p, nil)
 }

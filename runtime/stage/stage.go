@@ -1,19 +1,25 @@
 // Package stage is what the first process of a container executes before the container's own program.
 //
-// It imports only syscall and unsafe. The Go specification initialises, among the packages that are
-// ready, the one with the smallest import path first, so this package's init runs before nearly all
-// others of the lrun binary: a container start does not pay for what the rest of lrun needs
-// (docs/adr/0002-start-stage.md). The parent plans everything as a list of Steps and sends it, with
-// the descriptors that the steps use, over a socket; init executes them and never returns.
+// A container start does not pay for what the rest of lrun needs (docs/adr/0002-start-stage.md). Where lrun is linked with the entry
+// symbol of this package, the stage begins even before the Go runtime does: see bare. Otherwise its init takes over: it
+// imports only syscall and unsafe, and the Go specification initialises, among the packages that are ready, the one with the
+// smallest import path first, so it runs before nearly all others. So all that the stage does must need neither.
+//
+// The parent plans everything as a list of Steps and sends it, with the descriptors that the steps use, over a socket; the stage
+// executes them and never returns.
 package stage
 
 import (
 	"syscall"
+	"unsafe"
 
 	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
-// Variable is the environment variable that makes init take over; its value is the number of the
+// Name is the name by which the parent executes lrun as a stage.
+const Name = "lrun-stage"
+
+// Variable is the environment variable that makes the stage take over; its value is the number of the
 // inherited descriptor of a Unix SOCK_SEQPACKET socket, with Leave behind it where the process is to leave the host's
 // mounts while it waits for the plan. Without such a socket it has no effect.
 const Variable = "_LRUN_STAGE"
@@ -28,29 +34,32 @@ const exitStatus = 125
 
 // The one init function of lrun: see the package comment.
 func init() {
-	value, ok := syscall.Getenv(Variable)
-	if !ok {
-		return
+	if value, ok := syscall.Getenv(Variable); ok {
+		since, traced := syscall.Getenv(TraceVariable)
+		begin(value, newTracer(since, traced))
 	}
+}
+
+// begin does not return where value names a socket of the kind that the parent makes.
+func begin(value string, t tracer) {
 	value, _, leave := cut(value, Leave[0])
 	socket, ok := number(value)
 	if !ok || !isSocket(socket) {
 		return
 	}
-	run(socket, leave)
-	syscall.Exit(exitStatus)
+	run(socket, leave, t)
+	sys.Exit(exitStatus)
 }
 
 // run receives the plan and executes it. It returns only when a step failed and was reported.
-func run(socket int, leave bool) {
-	syscall.CloseOnExec(socket)
+func run(socket int, leave bool, trace tracer) {
+	_ = sys.Call3(syscall.SYS_FCNTL, uintptr(socket), syscall.F_SETFD, syscall.FD_CLOEXEC)
 	// A neighbour in the same PID namespace must not reach this process and the host's files that it has open, once it
 	// has no more privilege than the neighbour (CVE-2016-9962). The program's own exec ends it.
 	if err := sys.Prctl(sys.PrSetDumpable, 0); err != 0 {
 		report(socket, noStep, err, "")
 		return
 	}
-	trace := newTracer()
 	c := child{socket: socket, root: -1, proc: -1}
 	if leave {
 		if err := c.leaveHost(); err != 0 {
@@ -60,12 +69,13 @@ func run(socket int, leave bool) {
 		trace.step(OpPivot.name(), "")
 	}
 	trace.step("first process waits", "")
-	fds, err := receive(socket)
+	messages := sys.NewMemory(1 << 16)
+	fds, err := receive(socket, &messages)
 	var plan []byte
 	if err == 0 {
-		plan, err = readAll(fds[0])
+		plan, c.memory, err = readAll(fds[0])
 	}
-	steps, ok := decode(plan)
+	steps, ok := decode(plan, &c.memory)
 	if err == 0 && !ok {
 		err = syscall.EBADMSG
 	}
@@ -73,7 +83,7 @@ func run(socket int, leave bool) {
 		report(socket, noStep, err, "")
 		return
 	}
-	syscall.Umask(0o022) // Docker's, whatever lrun's own is
+	sys.Umask(0o022) // Docker's, whatever lrun's own is
 	c.fds = fds[1:]
 	trace.step("plan read", "")
 	for i := range steps {
@@ -97,6 +107,7 @@ type child struct {
 	proc   int    // the host's procfs, after that; -1: there was none
 	detail string // what the failing step was working on, when its own Path does not say it
 	sealed bool   // OpSeal is done
+	memory sys.Memory
 	retry  string // a working directory that only the container's user may enter
 }
 
@@ -111,13 +122,13 @@ func (c *child) fd(s *Step) int {
 func (c *child) execute(s *Step) syscall.Errno {
 	switch s.Op {
 	case OpJoin:
-		return sys.WriteAll(c.fd(s), "0")
+		return sys.Write(c.fd(s), "0")
 	case OpUnshare:
-		return sys.Call1(syscall.SYS_UNSHARE, uintptr(s.Flags))
+		return sys.Call3(syscall.SYS_UNSHARE, uintptr(s.Flags), 0, 0)
 	case OpHostname:
-		return sys.ErrnoOf(syscall.Sethostname([]byte(s.Path)))
+		return sys.Call3(syscall.SYS_SETHOSTNAME, uintptr(unsafe.Pointer(unsafe.StringData(s.Path))), uintptr(len(s.Path)), 0)
 	case OpDomain:
-		return sys.ErrnoOf(syscall.Setdomainname([]byte(s.Path)))
+		return sys.Call3(syscall.SYS_SETDOMAINNAME, uintptr(unsafe.Pointer(unsafe.StringData(s.Path))), uintptr(len(s.Path)), 0)
 	case OpLoopback:
 		return loopbackUp()
 	case OpAttribute:

@@ -1,5 +1,11 @@
 package stage
 
+import (
+	"unsafe"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
+)
+
 // Op says what a Step does.
 type Op uint64
 
@@ -146,18 +152,18 @@ type decoder struct {
 	bad bool
 }
 
-func decode(b []byte) ([]Step, bool) {
-	d := &decoder{b: b}
-	n := d.count()
-	steps := make([]Step, 0, n)
-	for range n {
-		var s Step
+// decode returns steps that lie in m, and strings in b, which must be there too.
+func decode(b []byte, m *sys.Memory) ([]Step, bool) {
+	d := decoder{b: b}
+	n := d.count(stepSize)
+	steps := sys.List[Step](m, n)
+	for i := range steps {
+		s := &steps[i]
 		s.Op, s.FD, s.Flags, s.Attr = Op(d.number()), int(int64(d.number())), d.number(), d.number()
 		s.Path = d.string()
-		s.Data = d.strings()
-		s.Env = d.strings()
-		s.Blob = []byte(d.string())
-		steps = append(steps, s)
+		s.Data = d.strings(m)
+		s.Env = d.strings(m)
+		s.Blob = d.bytes()
 	}
 	return steps, !d.bad && len(d.b) == 0
 }
@@ -175,28 +181,39 @@ func (d *decoder) number() uint64 {
 	return n
 }
 
-// count reads the length of something of which every part takes at least one byte.
-func (d *decoder) count() int {
+// The least that a step and a string or list take in the wire form.
+const (
+	stepSize   = 8 * numberSize
+	numberSize = 8
+)
+
+// count reads the length of something of which every part takes at least so many bytes.
+func (d *decoder) count(each int) int {
 	n := d.number()
-	if n > uint64(len(d.b)) {
+	if n > uint64(len(d.b)/each) {
 		d.bad, d.b = true, nil
 		return 0
 	}
 	return int(n)
 }
 
-func (d *decoder) string() string {
-	n := d.count()
-	s := string(d.b[:n])
+func (d *decoder) bytes() []byte {
+	n := d.count(1)
+	b := d.b[:n:n]
 	d.b = d.b[n:]
-	return s
+	return b
 }
 
-func (d *decoder) strings() []string {
-	n := d.count()
-	list := make([]string, 0, n)
-	for range n {
-		list = append(list, d.string())
+func (d *decoder) string() string {
+	b := d.bytes()
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+func (d *decoder) strings(m *sys.Memory) []string {
+	n := d.count(numberSize)
+	list := sys.List[string](m, n)
+	for i := range list {
+		list[i] = d.string()
 	}
 	return list
 }

@@ -2,7 +2,10 @@ package stage
 
 import (
 	"reflect"
+	"runtime"
 	"testing"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
 func steps() []Step {
@@ -15,7 +18,10 @@ func steps() []Step {
 }
 
 func TestPlanArrivesAsItWasSent(t *testing.T) {
-	got, ok := decode(Encode(nil, steps()))
+	b := Encode(nil, steps())
+	defer runtime.KeepAlive(b)
+	m := sys.NewMemory(len(b))
+	got, ok := decode(b, &m)
 	if !ok {
 		t.Fatal("decode refused what Encode made")
 	}
@@ -39,12 +45,13 @@ func TestPlanArrivesAsItWasSent(t *testing.T) {
 
 func TestCutPlanIsRefused(t *testing.T) {
 	whole := Encode(nil, steps())
+	m := sys.NewMemory(len(whole))
 	for n := range len(whole) {
-		if _, ok := decode(whole[:n]); ok {
+		if _, ok := decode(whole[:n], &m); ok {
 			t.Fatalf("the first %d of %d bytes pass for a plan", n, len(whole))
 		}
 	}
-	if _, ok := decode(append(whole, 0)); ok {
+	if _, ok := decode(append(whole, 0), &m); ok {
 		t.Error("a byte too many passes for a plan")
 	}
 }
@@ -53,7 +60,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add(Encode(nil, steps()))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, ok := decode(b)
+		m := sys.NewMemory(4*len(b) + 1)
+		defer m.Free()
+		got, ok := decode(b, &m)
 		if !ok {
 			return
 		}

@@ -17,11 +17,10 @@ type tracer struct {
 	first, last int64
 }
 
-func newTracer() tracer {
-	value, ok := syscall.Getenv(TraceVariable)
-	t := tracer{on: ok}
-	for i := range len(value) {
-		t.first = t.first*10 + int64(value[i]-'0')
+func newTracer(since string, on bool) tracer {
+	t := tracer{on: on}
+	for i := range len(since) {
+		t.first = t.first*10 + int64(since[i]-'0')
 	}
 	t.last = t.first
 	return t
@@ -34,49 +33,54 @@ func (t *tracer) step(done, detail string) {
 	}
 	var now syscall.Timespec
 	const clockBoottime = 7
-	if sys.Call3(syscall.SYS_CLOCK_GETTIME, clockBoottime, uintptr(unsafe.Pointer(&now)), 0) != 0 {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, clockBoottime, uintptr(unsafe.Pointer(&now)), 0); errno != 0 {
 		return
 	}
-	line := append([]byte("trace "), decimal("", (now.Nano()-t.first)/1000)...)
-	line = append(line, " µs "...)
-	line = append(line, decimal("+", (now.Nano()-t.last)/1000)...)
-	line = append(line, "    "...)
-	line = append(line, done...)
+	at := now.Sec*1e9 + now.Nsec
+	var text [256]byte
+	line := builder{b: text[:]}
+	line.string("trace ")
+	line.decimal("", (at-t.first)/1000)
+	line.string(" µs ")
+	line.decimal("+", (at-t.last)/1000)
+	line.string("    ")
+	line.string(done)
 	if detail != "" {
-		line = append(line, ' ')
-		line = append(line, detail...)
+		line.string(" ")
+		line.string(detail[:min(len(detail), 128)])
 	}
-	_, _ = syscall.Write(2, append(line, '\n'))
-	t.last = now.Nano()
+	line.string("\n")
+	_ = sys.Write(2, line.text())
+	t.last = at
 }
 
-// decimal returns sign and n, which is not negative, in at least seven characters.
-func decimal(sign string, n int64) []byte {
-	b := make([]byte, 27)
-	i := len(b)
+// decimal adds sign and n, which is not negative, in at least seven characters.
+func (b *builder) decimal(sign string, n int64) {
+	var digits [20]byte
+	i := len(digits)
 	for more := true; more; more = n > 0 {
 		i--
-		b[i] = byte('0' + n%10)
+		digits[i] = byte('0' + n%10)
 		n /= 10
 	}
-	i -= copy(b[i-len(sign):], sign)
-	for len(b)-i < 7 {
-		i--
-		b[i] = ' '
+	for range 7 - len(sign) - (len(digits) - i) {
+		b.string(" ")
 	}
-	return b[i:]
+	b.string(sign)
+	b.n += copy(b.b[b.n:], digits[i:])
+}
+
+var names = [...]string{
+	OpJoin: "cgroup joined", OpUnshare: "namespace left", OpHostname: "host named", OpDomain: "domain named", OpLoopback: "loopback up",
+	OpRoot: "root attached", OpAttach: "attached", OpFilesystem: "mounted", OpInside: "bound", OpMask: "masked",
+	OpReadOnly: "read-only", OpReadOnlyMount: "mount read-only", OpMkdir: "directory there", OpDevice: "device made", OpPivot: "host's root gone",
+	OpSession: "session", OpStdio: "stream", OpLimit: "limit", OpSeccomp: "filter loaded", OpNoNewPrivileges: "no new privileges",
+	OpBounding: "bounding set", OpChdir: "entered", OpUser: "user", OpCapabilities: "capabilities", OpDeathSignal: "death signal",
+	OpExec: "executed",
 }
 
 // name says in a word or two what an operation has done.
 func (o Op) name() string {
-	names := [...]string{
-		OpJoin: "cgroup joined", OpUnshare: "namespace left", OpHostname: "host named", OpDomain: "domain named", OpLoopback: "loopback up",
-		OpRoot: "root attached", OpAttach: "attached", OpFilesystem: "mounted", OpInside: "bound", OpMask: "masked",
-		OpReadOnly: "read-only", OpReadOnlyMount: "mount read-only", OpMkdir: "directory there", OpDevice: "device made", OpPivot: "host's root gone",
-		OpSession: "session", OpStdio: "stream", OpLimit: "limit", OpSeccomp: "filter loaded", OpNoNewPrivileges: "no new privileges",
-		OpBounding: "bounding set", OpChdir: "entered", OpUser: "user", OpCapabilities: "capabilities", OpDeathSignal: "death signal",
-		OpExec: "executed",
-	}
 	if int(o) >= len(names) {
 		return ""
 	}

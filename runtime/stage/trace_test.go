@@ -10,8 +10,9 @@ func TestDecimal(t *testing.T) {
 	for _, sign := range []string{"", "+"} {
 		for _, n := range []int64{0, 7, 10, 123456, 1234567, 99999999, math.MaxInt64} {
 			want := fmt.Sprintf("%7s", sign+fmt.Sprint(n))
-			if got := string(decimal(sign, n)); got != want {
-				t.Errorf("decimal(%q, %d) = %q, want %q", sign, n, got, want)
+			b := builder{b: make([]byte, 64)}
+			if b.decimal(sign, n); b.text() != want {
+				t.Errorf("decimal(%q, %d) = %q, want %q", sign, n, b.text(), want)
 			}
 		}
 	}

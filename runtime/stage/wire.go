@@ -86,22 +86,27 @@ func ignoreReset(err error) error {
 	return err
 }
 
+// maxDetail is how much of Failure.Detail arrives.
+const maxDetail = 4096
+
 func report(socket int, step uint64, errno syscall.Errno, detail string) {
-	if len(detail) > 4096 {
-		detail = detail[:4096]
+	if len(detail) > maxDetail {
+		detail = detail[:maxDetail]
 	}
-	b := appendNumber(nil, step)
-	b = appendNumber(b, uint64(errno))
-	b = appendString(b, detail)
-	_, _ = syscall.Write(socket, b)
+	var message [3*numberSize + maxDetail]byte
+	b := builder{b: message[:]}
+	b.number(step)
+	b.number(uint64(errno))
+	b.number(uint64(len(detail)))
+	b.string(detail)
+	_, _, _ = syscall.RawSyscall6(syscall.SYS_SENDTO, uintptr(socket), uintptr(unsafe.Pointer(&message)), uintptr(b.n), syscall.MSG_NOSIGNAL, 0, 0)
 }
 
 // receive takes the messages of Send: at least one descriptor, the plan's.
-func receive(socket int) ([]int, syscall.Errno) {
+func receive(socket int, m *sys.Memory) ([]int, syscall.Errno) {
 	var fds []int
 	for {
-		more := []byte{0}
-		oob := make([]byte, syscall.CmsgSpace(4*maxFDs))
+		more, oob := m.Bytes(1), m.Bytes(controlHeader+4*maxFDs)
 		n, oobn, errno := recvmsg(socket, more, oob)
 		if errno != 0 {
 			return nil, errno
@@ -109,11 +114,11 @@ func receive(socket int) ([]int, syscall.Errno) {
 		if n == 0 {
 			return nil, syscall.ECONNRESET // the parent is gone
 		}
-		got, ok := rights(oob[:oobn])
+		got, ok := rights(oob[:oobn], m)
 		if !ok {
 			return nil, syscall.EBADMSG
 		}
-		fds = append(fds, got...)
+		fds = joined(fds, got, m)
 		if more[0] == 0 {
 			break
 		}
@@ -138,45 +143,76 @@ func recvmsg(socket int, p, oob []byte) (n, oobn int, errno syscall.Errno) {
 	}
 }
 
-func rights(oob []byte) ([]int, bool) {
-	messages, err := syscall.ParseSocketControlMessage(oob)
-	if err != nil {
+// controlHeader is the size of struct cmsghdr.
+const controlHeader = 16
+
+// rights reads the descriptors of a control message, the only one (unix(7), SCM_RIGHTS).
+func rights(oob []byte, m *sys.Memory) ([]int, bool) {
+	if len(oob) < controlHeader {
+		return nil, len(oob) == 0
+	}
+	d := decoder{b: oob}
+	size, kind := d.number(), d.number() // level and type are the halves of the second
+	if kind != syscall.SCM_RIGHTS<<32|syscall.SOL_SOCKET || size < controlHeader || size > uint64(len(oob)) {
 		return nil, false
 	}
-	var fds []int
-	for i := range messages {
-		got, err := syscall.ParseUnixRights(&messages[i])
-		if err != nil {
-			return nil, false
-		}
-		fds = append(fds, got...)
+	n := int(size-controlHeader) / 4
+	fds := sys.List[int](m, n)
+	for i := range fds {
+		b := d.b[4*i : 4*i+4]
+		fds[i] = int(b[0]) | int(b[1])<<8 | int(b[2])<<16 | int(b[3])<<24
 	}
 	return fds, true
 }
 
-func readAll(fd int) ([]byte, syscall.Errno) {
-	var st syscall.Stat_t
-	if errno := sys.ErrnoOf(syscall.Fstat(fd, &st)); errno != 0 {
-		return nil, errno
+// joined returns both lists as one.
+func joined(a, b []int, m *sys.Memory) []int {
+	list := sys.List[int](m, len(a)+len(b))
+	copy(list[copy(list, a):], b)
+	return list
+}
+
+// readAll reads the plan, and returns it with memory for what is decoded of it.
+func readAll(fd int) ([]byte, sys.Memory, syscall.Errno) {
+	st, errno := sys.Fstat(fd)
+	if errno != 0 {
+		return nil, sys.Memory{}, errno
 	}
-	b := make([]byte, st.Size)
+	m := sys.NewMemory(4*int(st.Size) + 1<<16)
+	b := m.Bytes(int(st.Size))
 	for done := 0; done < len(b); {
-		n, err := syscall.Pread(fd, b[done:], int64(done))
-		if err == syscall.EINTR {
-			continue
+		n, errno := sys.Call(syscall.SYS_PREAD64, uintptr(fd), uintptr(unsafe.Pointer(&b[done])), uintptr(len(b)-done), uintptr(done))
+		if errno != 0 || n == 0 {
+			return nil, m, errno
 		}
-		if err != nil || n == 0 {
-			return nil, sys.ErrnoOf(err)
-		}
-		done += n
+		done += int(n)
 	}
-	return b, 0
+	return b, m, 0
 }
 
 func isSocket(fd int) bool {
-	kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
-	return err == nil && kind == syscall.SOCK_SEQPACKET
+	var kind, size int32 = 0, 4
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), syscall.SOL_SOCKET, syscall.SO_TYPE,
+		uintptr(unsafe.Pointer(&kind)), uintptr(unsafe.Pointer(&size)), 0)
+	return errno == 0 && kind == syscall.SOCK_SEQPACKET
 }
+
+// builder fills memory that is large enough.
+type builder struct {
+	b []byte
+	n int
+}
+
+func (b *builder) string(s string) { b.n += copy(b.b[b.n:], s) }
+
+func (b *builder) number(n uint64) {
+	for shift := 0; shift < 64; shift += 8 {
+		b.b[b.n] = byte(n >> shift)
+		b.n++
+	}
+}
+
+func (b *builder) text() string { return unsafe.String(unsafe.SliceData(b.b), b.n) }
 
 // number parses a descriptor's number; strconv is not initialised yet.
 func number(s string) (int, bool) {

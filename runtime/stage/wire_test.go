@@ -4,6 +4,8 @@ import (
 	"errors"
 	"syscall"
 	"testing"
+
+	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
 // talk gives the parent's end of a socket on which a stage has sent messages and which it then closed.
@@ -67,7 +69,8 @@ func TestPlanAndDescriptorsArrive(t *testing.T) {
 	}
 	sent := make(chan error, 1)
 	go func() { sent <- Send(pair[0], pipe[0], many) }()
-	fds, errno := receive(pair[1])
+	m := sys.NewMemory(1 << 16)
+	fds, errno := receive(pair[1], &m)
 	if errno != 0 || len(fds) != len(many)+1 {
 		t.Fatalf("%d descriptors, %v", len(fds), errno)
 	}

@@ -2,6 +2,6 @@ package sys
 
 // System calls whose number depends on the architecture.
 const (
-	SysExecveat = 322
+	sysExecveat = 322
 	SysSeccomp  = 317
 )

@@ -2,6 +2,6 @@ package sys
 
 // System calls whose number depends on the architecture.
 const (
-	SysExecveat = 281
+	sysExecveat = 281
 	SysSeccomp  = 277
 )
