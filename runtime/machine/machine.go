@@ -4,6 +4,7 @@ package machine
 import (
 	"sync"
 
+	"github.com/lrun-dev/lrun/internal/calm"
 	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/runtime/capability"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
@@ -20,10 +21,12 @@ func New() *Machine {
 	return &Machine{Cgroups: sync.OnceValues(cgroup.Detect), Bounding: sync.OnceValues(capability.Bounding)}
 }
 
-// Expect says that a container will be started soon. It returns at once, and all is found out meanwhile.
+// Expect says that a container will be started soon, which is all that this process does. It returns at once, and all is found
+// out meanwhile.
 func (m *Machine) Expect() {
 	go func() {
 		stack.Ensure()
+		calm.Watcher()
 		_, _ = m.Cgroups() // whoever asks next is told
 		_, _ = m.Bounding()
 	}()
