@@ -58,9 +58,9 @@ func FormatPlatform(p Platform) string {
 }
 
 // IsFor reports whether an image for have is for exactly what is asked for; a variant counts only if one is. Match also
-// takes what merely runs there.
+// takes what merely runs there. Upper case means nothing, as there: some tools write Linux.
 func IsFor(asked, have Platform) bool {
-	return have.OS == asked.OS && have.Architecture == asked.Architecture && (asked.Variant == "" || have.Variant == asked.Variant)
+	return strings.EqualFold(have.OS, asked.OS) && strings.EqualFold(have.Architecture, asked.Architecture) && (asked.Variant == "" || strings.EqualFold(have.Variant, asked.Variant))
 }
 
 // Match reports whether an image for have can be used where want is asked for: see Best.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -113,7 +114,7 @@ func checkPlatform(asked string, of ocispec.Platform) error {
 			return fmt.Errorf("the image is for %s, not for %s; load it again with --platform %s: %w", platformName(of), asked, asked, errdefs.ErrInvalidArgument)
 		}
 	}
-	if of.OS != "" && of.OS != runtime.GOOS || of.Architecture != "" && !executes(of.Architecture) {
+	if of.OS != "" && !strings.EqualFold(of.OS, runtime.GOOS) || of.Architecture != "" && !executes(of.Architecture) {
 		return fmt.Errorf("the image is for %s and this machine is %s/%s; load the image for this machine with --platform %[2]s/%[3]s: %w",
 			platformName(of), runtime.GOOS, runtime.GOARCH, errdefs.ErrNotImplemented)
 	}
@@ -122,7 +123,7 @@ func checkPlatform(asked string, of ocispec.Platform) error {
 
 // executes tells whether programs for an architecture run here: its own, and i386 on amd64.
 func executes(architecture string) bool {
-	return architecture == runtime.GOARCH || architecture == "386" && runtime.GOARCH == "amd64"
+	return strings.EqualFold(architecture, runtime.GOARCH) || architecture == "386" && runtime.GOARCH == "amd64"
 }
 
 func platformName(p ocispec.Platform) string {

@@ -143,6 +143,16 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestUpperCasePlatform(t *testing.T) {
+	im := plainImage()
+	im.Config.OS, im.Config.Architecture = "Linux", strings.ToUpper(runtime.GOARCH)
+	for _, line := range [][]string{{"img"}, {"--platform", "linux/" + runtime.GOARCH, "img"}, {"--platform", "linux", "img"}} {
+		if _, err := describe(t, im, line...); err != nil {
+			t.Errorf("%q: %v", line, err)
+		}
+	}
+}
+
 func TestRefusedFlagsAreNotFlags(t *testing.T) {
 	var o settings.Options
 	have := map[string]bool{}
