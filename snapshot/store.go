@@ -12,6 +12,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/boot"
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/snapshot/layout"
 )
 
 // Store keeps the snapshots of one driver. Any number of processes and goroutines use one directory
@@ -30,16 +31,15 @@ type Store struct {
 	sync   atomicfile.Sync
 }
 
-// Open returns the store in dir, which it makes when it is missing. Nothing is kept open.
+// Open returns the store in dir, which it makes when it is missing. Nothing is kept open. A store that has bytes and has lost
+// its records is refused: see layout.Make.
 func Open(dir string, d Driver) (*Store, error) { return OpenWith(dir, d, atomicfile.Durable) }
 
 // OpenWith is Open of a store that, when sync is atomicfile.Volatile, syncs nothing, whatever its methods promise to be
 // durable: after a crash of the machine it may be damaged in ways that nothing finds but a check of every file.
 func OpenWith(dir string, d Driver, sync atomicfile.Sync) (*Store, error) {
-	for _, sub := range []string{"records", "data", "staging"} {
-		if err := atomicfile.MakeDir(filepath.Join(dir, sub), 0o700, sync); err != nil {
-			return nil, fmt.Errorf("open snapshot store: %w", err)
-		}
+	if err := layout.Make(dir, sync); err != nil {
+		return nil, fmt.Errorf("open snapshot store: %w", err)
 	}
 	return &Store{dir: dir, driver: d, sync: sync}, nil
 }

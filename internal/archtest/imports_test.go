@@ -41,9 +41,10 @@ var rows = map[string]row{
 	"volume":                          {1, []string{"internal/*"}},
 
 	"overlay":               {2, []string{"internal/*", "mount"}},
-	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/id", "snapshot/key", "snapshot/quota"}},
+	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/id", "snapshot/key", "snapshot/layout", "snapshot/quota"}},
 	"snapshot/id":           {2, nil},                             // names of directories
 	"snapshot/key":          {2, nil},                             // file names and words of any bytes
+	"snapshot/layout":       {2, []string{"internal/*"}},          // the directories of a store
 	"snapshot/quota":        {2, []string{"internal/*", "mount"}}, // bounds one snapshot, whatever the driver
 	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "snapshot/quota", "layer/layertest"}},
 	"image":                 {2, []string{"internal/*", "image/blob", "layer/identity"}},
@@ -93,10 +94,10 @@ var rows = map[string]row{
 	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "snapshot", "snapshot/quota"}},
 	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "snapshot", "snapshot/quota"}},
 
-	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "volume"}}, // is what is there what was stored
-	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                // made new out of what is loaded
-	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                      // layers whose blobs are not kept
-	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                   // format.json
+	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
+	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                                   // made new out of what is loaded
+	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                                         // layers whose blobs are not kept
+	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                                      // format.json
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

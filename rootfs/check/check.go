@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs/dropped"
 	"github.com/lrun-dev/lrun/snapshot"
+	"github.com/lrun-dev/lrun/snapshot/layout"
 	"github.com/lrun-dev/lrun/volume"
 )
 
@@ -54,6 +55,7 @@ type Summary struct {
 type Driver struct {
 	Name      string
 	Snapshots *snapshot.Store
+	Lost      *layout.Lost // what is told of it and of nothing that it has; nil but where there are no Snapshots
 }
 
 // Container is what is known of a container without its snapshot.

@@ -49,6 +49,9 @@ func (c *checker) containers() error {
 // abandoned reports snapshots of containers that are not there.
 func (c *checker) abandoned(known map[string]bool) error {
 	for _, d := range c.Drivers {
+		if d.Lost != nil {
+			continue
+		}
 		err := d.Snapshots.Walk(c.ctx, func(info snapshot.Info) error {
 			if info.Kind != snapshot.Active || len(info.Key) != containerID || known[info.Key] {
 				return nil
@@ -85,6 +88,9 @@ func (c *checker) container(k Container) string {
 	for _, d := range c.Drivers {
 		if d.Name != k.Driver {
 			continue
+		}
+		if d.Lost != nil { // that was told
+			return ""
 		}
 		info, err := d.Snapshots.Stat(c.ctx, k.ID)
 		if err == nil && info.Kind == snapshot.Active {

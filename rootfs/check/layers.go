@@ -21,6 +21,10 @@ import (
 // layers checks the records of all snapshots and the files of all layers.
 func (c *checker) layers() error {
 	for _, d := range c.Drivers {
+		if l := d.Lost; l != nil {
+			c.report(Finding{Severity: Damage, Kind: "record", ID: l.Records, Driver: d.Name, Problem: l.Problem(), Remedy: l.Remedy()})
+			continue
+		}
 		faults, err := d.Snapshots.Faults(c.ctx)
 		if err != nil {
 			return err

@@ -259,7 +259,7 @@ func reserveIDFile(path, id string) error {
 // releaser frees what a container has outside the runtime: its root and the volumes that are tied to it.
 func releaser(e *env.Env) func(context.Context, string) error {
 	return func(ctx context.Context, id string) error {
-		released := e.EachRootfs(func(roots *rootfs.Store) error { return roots.Release(ctx, id) })
+		released := e.EachWhole(func(roots *rootfs.Store) error { return roots.Release(ctx, id) })
 		return errors.Join(released, e.Volumes().RemoveOf(ctx, id, func(name string) (bool, error) {
 			users, err := volumeUsers(e)
 			return slices.ContainsFunc(users[name], func(user string) bool { return user != id }), err

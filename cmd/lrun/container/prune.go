@@ -31,11 +31,12 @@ func (u Use) prune(ctx context.Context, store *runtime.Store, id string) error {
 	}
 	release := releaser(u.Env)
 	c, err := store.Get(id)
+	whole := u.Env.Whole(c.Driver)
 	switch {
 	case errors.Is(err, errdefs.ErrNotFound):
 		release = sweeper(u.Env)
-	case err != nil:
-		return err
+	case err != nil || whole != nil:
+		return errors.Join(err, whole)
 	case !c.Remove: // the volumes of one with --rm go with it
 		if err := tieVolumes(ctx, u.Env, c, false); err != nil {
 			return err

@@ -43,7 +43,7 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string)
 func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c runtime.Container) error {
 	store := containers(e)
 	st, err := store.State(c.ID)
-	if err != nil {
+	if err := errors.Join(err, e.Whole(c.Driver)); err != nil {
 		return err
 	}
 	if st.Status == runtime.Running {

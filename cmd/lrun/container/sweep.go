@@ -21,7 +21,7 @@ func sweeper(e *env.Env) func(context.Context, string) error {
 		if err := releaser(e)(ctx, id); err != nil {
 			return err
 		}
-		return e.EachRootfs(func(roots *rootfs.Store) error {
+		return e.EachWhole(func(roots *rootfs.Store) error {
 			if err := roots.Snapshots.Sweep(ctx); !errdefs.IsDataLoss(err) {
 				return err
 			}
@@ -61,7 +61,7 @@ func suspect(ctx context.Context, e *env.Env) error {
 	if _, err := os.Lstat(e.Root()); errors.Is(err, os.ErrNotExist) {
 		return nil // nothing can be left, and a sweep makes no root
 	}
-	err := e.EachRootfs(func(roots *rootfs.Store) error {
+	err := e.EachWhole(func(roots *rootfs.Store) error {
 		err := roots.Snapshots.Walk(ctx, func(info snapshot.Info) error {
 			if info.Kind != snapshot.Active || !isID(info.Key) {
 				return nil

@@ -142,7 +142,7 @@ func run(ctx context.Context, e *env.Env, k kind, o options) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Images(); err != nil { // nothing goes from a root that is not known to be lrun's
+	if _, err := e.Rootfs(); err != nil { // nothing goes from a root that is not known to be lrun's, or has lost its records
 		return err
 	}
 	if !o.force && !o.dryRun {

@@ -17,6 +17,7 @@ import (
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/rootfs/check"
+	"github.com/lrun-dev/lrun/snapshot/layout"
 )
 
 type fsckOptions struct {
@@ -101,8 +102,12 @@ func checkedRoot(e *env.Env) (check.Root, error) {
 		return root, err
 	}
 	root.Containers, root.Volumes = recorded{e}, e.Volumes()
-	return root, e.EachDriver(func(name string, store *rootfs.Store) error {
-		root.Drivers = append(root.Drivers, check.Driver{Name: name, Snapshots: store.Snapshots})
+	return root, e.EachOrLost(func(name string, store *rootfs.Store, lost *layout.Lost) error {
+		d := check.Driver{Name: name, Lost: lost}
+		if lost == nil {
+			d.Snapshots = store.Snapshots
+		}
+		root.Drivers = append(root.Drivers, d)
 		return nil
 	})
 }

@@ -13,11 +13,16 @@ import (
 	"github.com/lrun-dev/lrun/rootfs"
 	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/rootfs/heal"
+	"github.com/lrun-dev/lrun/snapshot/layout"
 )
 
 // repair unpacks the damaged layers among found again, parents first, and says what became of each.
 func repair(ctx context.Context, e *env.Env, w io.Writer, found []check.Finding) error {
-	return e.EachDriver(func(driver string, store *rootfs.Store) error {
+	return e.EachOrLost(func(driver string, store *rootfs.Store, lost *layout.Lost) error {
+		if lost != nil {
+			_, err := fmt.Fprintf(w, "not repaired: record %s (%s): %s\n", format.Visible(lost.Records), driver, format.Visible(lost.Remedy()))
+			return err
+		}
 		depths := map[string]int{}
 		for _, f := range found {
 			if f.Kind == "layer" && f.Severity == check.Damage && f.Driver == driver {

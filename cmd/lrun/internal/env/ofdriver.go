@@ -2,12 +2,14 @@ package env
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/snapshot/layout"
 )
 
 // RootfsOf is Rootfs for a container that was made with another driver than this process would choose.
@@ -33,8 +35,34 @@ func (e *Env) EachRootfs(fn func(*rootfs.Store) error) error {
 	return e.EachDriver(func(_ string, store *rootfs.Store) error { return fn(store) })
 }
 
+// EachWhole is EachRootfs without the drivers that have lost their records: whose snapshots they have is not known, and they
+// must not keep the containers of the others from going.
+func (e *Env) EachWhole(fn func(*rootfs.Store) error) error {
+	return e.EachOrLost(func(_ string, store *rootfs.Store, lost *layout.Lost) (err error) {
+		if lost == nil {
+			err = fn(store)
+		}
+		return err
+	})
+}
+
+// Whole returns an error when a driver has lost its records.
+func (e *Env) Whole(driver string) error {
+	return layout.Check(filepath.Join(e.Root(), "snapshots", driver))
+}
+
 // EachDriver is EachRootfs with the name of the driver.
 func (e *Env) EachDriver(fn func(driver string, store *rootfs.Store) error) error {
+	return e.EachOrLost(func(driver string, store *rootfs.Store, lost *layout.Lost) error {
+		if lost != nil {
+			return fmt.Errorf("open snapshots of the driver %s: %w", driver, lost)
+		}
+		return fn(driver, store)
+	})
+}
+
+// EachOrLost is EachDriver for who tells of lost records: of a driver that has lost them there is no store.
+func (e *Env) EachOrLost(fn func(driver string, store *rootfs.Store, lost *layout.Lost) error) error {
 	root, err := e.store()
 	if err != nil {
 		return err
@@ -45,8 +73,9 @@ func (e *Env) EachDriver(fn func(driver string, store *rootfs.Store) error) erro
 			continue
 		}
 		store, err := e.rootfsOn(driver)
-		if err == nil {
-			err = fn(driver, store)
+		var lost *layout.Lost
+		if errors.As(err, &lost) || err == nil {
+			err = fn(driver, store, lost)
 		}
 		errs = append(errs, err)
 	}
