@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -142,6 +143,10 @@ func TestCorruptRecord(t *testing.T) {
 		"id is a path":   `{"key":"bad","kind":"active","id":"../../../etc/aa","parents":""}`,
 		"no id":          `{"key":"bad","kind":"active","parents":""}`,
 		"parents a path": `{"key":"bad","kind":"active","id":"00000000000000aa","parents":"../../../etc/aa"}`,
+		"unknown kind":   `{"key":"bad","kind":"frozen","id":"00000000000000aa","parents":""}`,
+		"no kind":        `{"key":"bad","id":"00000000000000aa","parents":""}`,
+		"was of no kind": `{"key":"bad","kind":"committed","id":"00000000000000aa","was":{"key":"k","kind":"Active"},"parents":""}`,
+		"was committed":  `{"key":"bad","kind":"committed","id":"00000000000000aa","was":{"key":"k","kind":"committed"},"parents":""}`,
 		"bad escape":     `{"key":"%zz","kind":"active","id":"00000000000000aa","parents":""}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,6 +171,10 @@ func TestCorruptRecord(t *testing.T) {
 			if err := s.Remove(ctx, "b"); !errors.Is(err, errdefs.ErrDataLoss) {
 				t.Errorf("remove: %v", err)
 			}
+			faults, err := s.Faults(ctx)
+			if must(t)(err); len(faults) != 1 || faults[0].Leftover || !strings.Contains(faults[0].Err.Error(), "bad.json") {
+				t.Errorf("faults: %+v", faults)
+			}
 			if _, err := os.Stat(filepath.Join(d.dir, "00000000000000aa", "fs", "f")); err != nil {
 				t.Errorf("bytes are gone: %v", err)
 			}
@@ -189,12 +198,16 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"key":"k","kind":"active","id":"00000000000000aa","parents":"00000000000000ab 00000000000000ac"}`))
 	f.Add([]byte(`{"key":"k","labels":{"a":"b","parents":"x"},"kind":"active","id":"00000000000000aa","parents":""}`))
 	f.Add([]byte(`{"was":{"parents":""},"parents":"` + `"}`))
+	f.Add([]byte(`{"key":"k","kind":"committed","id":"00000000000000aa","was":{"key":"w","kind":"view"},"parents":""}`))
 	f.Add([]byte(`,"parents":""}`))
 	f.Add([]byte(`null`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := decode(append([]byte(nil), b...))
 		if err != nil || r.check() != nil {
 			return
+		}
+		if r.Kind != Active && r.Kind != View && r.Kind != Committed || r.Was != nil && r.was().Kind != Active {
+			t.Errorf("%+v was accepted", r)
 		}
 		// What was read is written and read again as the same.
 		b, err = json.Marshal(r)

@@ -162,17 +162,16 @@ func decode(b []byte) (*record, error) {
 	return &r, json.Unmarshal(append(rest[:i:i], '}'), &r)
 }
 
-// check refuses ids that would be paths: they come from a file, and what they name is deleted.
+// check refuses kinds that are none, of which nobody knows what may be done with them, and ids that would be paths: they come
+// from a file, and what they name is deleted.
 func (r *record) check() error {
-	if !id.Is(r.ID) {
-		return fmt.Errorf("%q is no id", r.ID)
+	switch {
+	case r.Kind != Active && r.Kind != View && r.Kind != Committed:
+		return fmt.Errorf("its kind is %q, which is none that lrun knows", r.Kind)
+	case r.Was != nil && r.Was.Kind != Active:
+		return fmt.Errorf("it was %q before it was committed, not active", r.Was.Kind)
 	}
-	for below := range strings.SplitSeq(r.Below, " ") {
-		if !id.Is(below) && r.Below != "" {
-			return fmt.Errorf("%q is no id", below)
-		}
-	}
-	return nil
+	return id.Check(r.ID, r.Below)
 }
 
 // batch is how many records a core reads one after the other.

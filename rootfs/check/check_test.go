@@ -114,6 +114,9 @@ func TestDamage(t *testing.T) {
 			must(t, err)
 			must(t, os.WriteFile(s.recordOf(1), b, 0o600))
 		}, "damaged record app:1", false},
+		{"a record of an unknown kind", func(t *testing.T, s *store) {
+			rewrite(t, s.recordOf(2), func(b []byte) []byte { return []byte(strings.Replace(string(b), `"committed"`, `"frozen"`, 1)) })
+		}, `its kind is "frozen"`, false},
 		{"a record less", func(t *testing.T, s *store) { must(t, os.Remove(s.recordOf(1))) }, "is not what it was made on", false},
 		{"another layer in a record", func(t *testing.T, s *store) {
 			rewrite(t, s.recordOf(2), func(b []byte) []byte {

@@ -4,6 +4,8 @@ package id
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
+	"strings"
 )
 
 // Len is the length of an id: 64 random bits in hex.
@@ -24,4 +26,17 @@ func Is(s string) bool {
 		}
 	}
 	return len(s) == Len
+}
+
+// Check refuses what is no id, and a list that holds anything but ids with one blank between any two; it may be empty.
+func Check(id, list string) error {
+	if !Is(id) {
+		return fmt.Errorf("%q is no id", id)
+	}
+	for one := range strings.SplitSeq(list, " ") {
+		if !Is(one) && list != "" {
+			return fmt.Errorf("%q is no id", one)
+		}
+	}
+	return nil
 }

@@ -23,3 +23,26 @@ func TestIs(t *testing.T) {
 		}
 	}
 }
+
+func TestCheck(t *testing.T) {
+	const a, b = "0123456789abcdef", "fedcba9876543210"
+	for _, c := range []struct {
+		id, list string
+		want     bool
+	}{
+		{a, "", true},
+		{a, b, true},
+		{a, a + " " + b, true},
+		{"", "", false},
+		{"../x", "", false},
+		{a, " ", false},
+		{a, b + " ", false},
+		{a, " " + b, false},
+		{a, a + "  " + b, false},
+		{a, a + " ../x", false},
+	} {
+		if err := Check(c.id, c.list); (err == nil) != c.want {
+			t.Errorf("%q, %q: got %v", c.id, c.list, err)
+		}
+	}
+}
