@@ -9,6 +9,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/lrun-dev/lrun/image/grammar"
 )
 
 // Platform is an operating system, an architecture and a variant of it, in Go's and OCI's words.
@@ -25,7 +27,7 @@ func HostPlatform() Platform {
 func ParsePlatform(s string) (Platform, error) {
 	parts := strings.Split(strings.ToLower(s), "/")
 	for _, p := range parts {
-		if p == "" || !all(p, func(c byte) bool { return isLowerAlnum(c) || c == '_' || c == '-' || c == '.' }) {
+		if !grammar.IsWord(p) {
 			return Platform{}, fmt.Errorf("parse platform %q: not of the form OS/ARCH[/VARIANT]: %w", s, errdefs.ErrInvalidArgument)
 		}
 	}
@@ -142,7 +144,7 @@ func normalize(p Platform) Platform {
 	case "armel":
 		n.Architecture, n.Variant = "arm", "v6"
 	}
-	if isNumber(n.Variant) {
+	if grammar.IsNumber(n.Variant) {
 		n.Variant = "v" + n.Variant
 	}
 	switch n.Architecture + n.Variant {

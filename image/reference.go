@@ -9,6 +9,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/image/grammar"
 )
 
 // What Docker takes for granted in a name.
@@ -19,7 +20,6 @@ const (
 	defaultTag    = "latest"
 
 	maxPath = 255
-	maxTag  = 128
 )
 
 // Reference is a name of an image: DOMAIN/PATH[:TAG][@DIGEST]. It can be compared with == and used as
@@ -46,7 +46,7 @@ func parseReference(s string) (Reference, error) {
 	if s == "" {
 		return Reference{}, errors.New("the name is empty")
 	}
-	if isHex(s) && len(s) == 64 {
+	if grammar.IsHex(s) && len(s) == 64 {
 		return Reference{}, errors.New("a repository name cannot be 64 hexadecimal digits")
 	}
 	domain, rest := splitDomain(s)
@@ -54,11 +54,11 @@ func parseReference(s string) (Reference, error) {
 	if err != nil {
 		return Reference{}, err
 	}
-	if !isDomain(domain) {
+	if !grammar.IsDomain(domain) {
 		// It has a dot, but is no host name: the first component of a path in no registry.
 		domain, path = "", domain+"/"+path
 	}
-	if !isPath(path) {
+	if !grammar.IsPath(path) {
 		if strings.ToLower(path) != path {
 			return Reference{}, fmt.Errorf("the repository name %s must be lowercase", path)
 		}
@@ -93,7 +93,7 @@ func splitDomain(s string) (domain, rest string) {
 func splitSuffixes(s string) (path, tag string, d digest.Digest, err error) {
 	path, suffix, digested := strings.Cut(s, "@")
 	path, tag, tagged := strings.Cut(path, ":")
-	if tagged && !isTag(tag) {
+	if tagged && !grammar.IsTag(tag) {
 		return "", "", "", fmt.Errorf("invalid tag %q", tag)
 	}
 	if !digested {
@@ -149,7 +149,7 @@ func (r Reference) Digest() digest.Digest { return r.digest }
 
 // WithTag returns r with tag as its tag. A malformed tag is errdefs.ErrInvalidArgument.
 func (r Reference) WithTag(tag string) (Reference, error) {
-	if !isTag(tag) {
+	if !grammar.IsTag(tag) {
 		return Reference{}, fmt.Errorf("tag %s: invalid tag %q: %w", r.Familiar(), tag, errdefs.ErrInvalidArgument)
 	}
 	r.tag = tag

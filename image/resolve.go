@@ -7,6 +7,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/image/grammar"
 )
 
 // Resolve finds what nameOrID means, as Docker does, in this order:
@@ -32,7 +34,7 @@ func (s *Store) Resolve(ctx context.Context, nameOrID string) (Record, error) {
 
 func resolve(records []Record, nameOrID string) (Record, error) {
 	prefix := strings.TrimPrefix(nameOrID, "sha256:")
-	hexadecimal := isHex(prefix) && len(prefix) <= 64
+	hexadecimal := grammar.IsHex(prefix) && len(prefix) <= 64
 	if hexadecimal && len(prefix) == 64 {
 		return byPrefix(records, prefix)
 	}

@@ -37,6 +37,7 @@ var rows = map[string]row{
 	"layer/layertest/corpus/archives": {1, []string{"layer/layertest", "layer/layertest/corpus"}}, // hostile and odd images
 	"image/blob":                      {1, []string{"internal/*"}},
 	"image/change":                    {1, []string{"internal/*"}}, // import and commit both change configs
+	"image/grammar":                   {1, nil},                    // the pieces of names
 	"network":                         {1, []string{"internal/*"}},
 	"volume":                          {1, []string{"internal/*"}},
 
@@ -47,7 +48,7 @@ var rows = map[string]row{
 	"snapshot/layout":       {2, []string{"internal/*"}},          // the directories of a store
 	"snapshot/quota":        {2, []string{"internal/*", "mount"}}, // bounds one snapshot, whatever the driver
 	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "snapshot/quota", "layer/layertest"}},
-	"image":                 {2, []string{"internal/*", "image/blob", "layer/identity"}},
+	"image":                 {2, []string{"internal/*", "image/blob", "image/grammar", "layer/identity"}},
 
 	"snapshot/overlayfs":           {3, []string{"internal/*", "mount", "overlay", "snapshot", "snapshot/quota"}},
 	"snapshot/vfs":                 {3, []string{"internal/*", "mount", "overlay", "snapshot", "snapshot/quota"}},

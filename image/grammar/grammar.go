@@ -1,19 +1,20 @@
-package image
+// Package grammar knows the pieces of references and platforms. They are matched by hand: compiled regular expressions would
+// cost every start of the program more than all references that it parses.
+package grammar
 
 import "strings"
 
-// The pieces of a reference, matched by hand: compiled regular expressions would cost every start
-// of the program more than all references that it parses.
+const maxTag = 128
 
-// isDomain reports whether s is a host, an IPv4 or a bracketed IPv6 address, with or without a port.
-func isDomain(s string) bool {
+// IsDomain reports whether s is a host, an IPv4 or a bracketed IPv6 address, with or without a port.
+func IsDomain(s string) bool {
 	if addr, bracketed := strings.CutPrefix(s, "["); bracketed {
 		addr, port, closed := strings.Cut(addr, "]")
 		return closed && addr != "" && all(addr, func(c byte) bool { return isHexByte(c|0x20) || c == ':' }) &&
-			(port == "" || port[0] == ':' && isNumber(port[1:]))
+			(port == "" || port[0] == ':' && IsNumber(port[1:]))
 	}
 	host, port, ported := strings.Cut(s, ":")
-	if ported && !isNumber(port) {
+	if ported && !IsNumber(port) {
 		return false
 	}
 	for label := range strings.SplitSeq(host, ".") {
@@ -30,8 +31,8 @@ func isLabel(s string) bool {
 		all(s, func(c byte) bool { return isLowerAlnum(c) || 'A' <= c && c <= 'Z' || c == '-' })
 }
 
-// isPath reports whether s is one or more components between slashes.
-func isPath(s string) bool {
+// IsPath reports whether s is one or more components between slashes.
+func IsPath(s string) bool {
 	for component := range strings.SplitSeq(s, "/") {
 		if !isComponent(component) {
 			return false
@@ -67,18 +68,24 @@ func isComponent(s string) bool {
 	}
 }
 
-// isTag reports whether s is 1 to 128 letters, digits, underscores, dots and dashes, the last two not first.
-func isTag(s string) bool {
+// IsTag reports whether s is 1 to 128 letters, digits, underscores, dots and dashes, the last two not first.
+func IsTag(s string) bool {
 	return s != "" && len(s) <= maxTag && s[0] != '.' && s[0] != '-' && all(s, func(c byte) bool {
 		return isLowerAlnum(c) || 'A' <= c && c <= 'Z' || c == '_' || c == '.' || c == '-'
 	})
 }
 
-// isHex reports whether s is lower-case hexadecimal digits only.
-func isHex(s string) bool { return s != "" && all(s, isHexByte) }
+// IsHex reports whether s is lower-case hexadecimal digits only.
+func IsHex(s string) bool { return s != "" && all(s, isHexByte) }
 
-func isNumber(s string) bool {
+// IsNumber reports whether s is decimal digits only.
+func IsNumber(s string) bool {
 	return s != "" && all(s, func(c byte) bool { return '0' <= c && c <= '9' })
+}
+
+// IsWord reports whether s is lower-case letters and digits, underscores, dashes and dots: a part of a platform.
+func IsWord(s string) bool {
+	return s != "" && all(s, func(c byte) bool { return isLowerAlnum(c) || c == '_' || c == '-' || c == '.' })
 }
 
 func isHexByte(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' }
