@@ -32,18 +32,40 @@ const (
 
 func (s *Store) indexPath() string { return filepath.Join(s.dir, ocispec.ImageIndexFile) }
 
-// readIndex decodes index.json into v. Open made the file: if it is gone, images are lost.
-func (s *Store) readIndex(v any) error {
+// versioned is the member of a document that says how the others are to be read.
+type versioned struct{ SchemaVersion int }
+
+func (v versioned) version() int { return v.SchemaVersion }
+
+// members are those of an index, whether lrun knows them or not.
+type members map[string]json.RawMessage
+
+func (m members) version() (n int) {
+	_ = json.Unmarshal(m["schemaVersion"], &n) // what is no number is no version
+	return n
+}
+
+// readIndex decodes index.json into v. Open made the file, of version 2: if it is gone or says no version, images are lost.
+func (s *Store) readIndex(v interface{ version() int }) error {
 	err := atomicfile.ReadJSON(s.indexPath(), v)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
+		return fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
+	}
+	if versionErr := checkVersion(v.version()); versionErr != nil { // what has another shape, has it because of that
+		return fmt.Errorf("%q: %w", s.indexPath(), versionErr)
+	}
+	if err == nil && v.version() == 0 {
+		err = fmt.Errorf("decode %q: it has no schemaVersion: %w", s.indexPath(), errdefs.ErrDataLoss)
 	}
 	return err
 }
 
 // records returns the records in index.json.
 func (s *Store) records() ([]Record, error) {
-	var index struct{ Manifests []ocispec.Descriptor }
+	var index struct {
+		versioned
+		Manifests []ocispec.Descriptor
+	}
 	if err := s.readIndex(&index); err != nil {
 		return nil, err
 	}
@@ -78,14 +100,11 @@ func (s *Store) replace(change func([]Record) ([]Record, error)) error {
 
 // changed returns what index.json becomes by change.
 func (s *Store) changed(change func([]Record) ([]Record, error)) ([]byte, error) {
-	var index map[string]json.RawMessage
+	var index members
 	if err := s.readIndex(&index); err != nil {
 		return nil, err
 	}
 	entries, records, err := split(index["manifests"])
-	if err == nil && index == nil {
-		err = errors.New("it is null")
-	}
 	if err != nil {
 		return nil, fmt.Errorf("decode %q: %w: %w", s.indexPath(), errdefs.ErrDataLoss, err)
 	}

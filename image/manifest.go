@@ -106,6 +106,8 @@ func ParseIndex(desc ocispec.Descriptor, data []byte) (ocispec.Index, error) {
 	default:
 		if err = json.Unmarshal(data, &x); err != nil {
 			err = fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
+		} else if x.SchemaVersion == 0 {
+			err = unknownVersion(0) // every tool writes it
 		}
 	}
 	if err != nil {
@@ -131,10 +133,28 @@ func identify(desc ocispec.Descriptor, data []byte) (string, error) {
 		return "", fmt.Errorf("manifests of schema 1 are not supported: convert the image with `skopeo copy --format oci`: %w",
 			errdefs.ErrNotImplemented)
 	}
+	if err := checkVersion(doc.SchemaVersion); err != nil {
+		return "", err
+	}
 	if doc.MediaType != "" && doc.MediaType != mediaType {
 		return "", fmt.Errorf("it says that it is %q, but was described as %q: %w", doc.MediaType, mediaType, errdefs.ErrInvalidArgument)
 	}
 	return doc.decide(mediaType)
+}
+
+// schemaVersion is that of all manifests and indexes of OCI and Docker since schema 1.
+const schemaVersion = 2
+
+// checkVersion refuses documents of a version that nobody knows how to read. One that says none, 0, is the caller's to judge.
+func checkVersion(version int) error {
+	if version == 0 || version == schemaVersion {
+		return nil
+	}
+	return unknownVersion(version)
+}
+
+func unknownVersion(version int) error {
+	return fmt.Errorf("schemaVersion %d is not supported; lrun knows %d: %w", version, schemaVersion, errdefs.ErrNotImplemented)
 }
 
 // decide returns mediaType, or what it must be if it is empty, unless the members of the document contradict it.

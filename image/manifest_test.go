@@ -10,6 +10,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/lrun-dev/lrun/image/blob"
@@ -137,6 +138,7 @@ func TestParseImageRefuses(t *testing.T) {
 		{"index", map[string]string{"mediaType": `"` + ocispec.MediaTypeImageIndex + `"`, "manifests": "[]", "config": "", "layers": ""}, nil, errdefs.ErrInvalidArgument, "index of several images"},
 		{"both", map[string]string{"manifests": "[]"}, nil, errdefs.ErrInvalidArgument, "do not fit"},
 		{"neither", map[string]string{"config": "", "layers": ""}, nil, errdefs.ErrInvalidArgument, "do not fit"},
+		{"schema 3", map[string]string{"schemaVersion": "3"}, nil, errdefs.ErrNotImplemented, "schemaVersion 3 is not supported; lrun knows 2"},
 		{"schema 1", map[string]string{"schemaVersion": "1"}, nil, errdefs.ErrNotImplemented, "skopeo copy"},
 		{"schema 1 layers", map[string]string{"fsLayers": "[]"}, nil, errdefs.ErrNotImplemented, "skopeo copy"},
 		{"schema 1 type", map[string]string{"mediaType": `"` + dockerSchema1WS + `"`}, nil, errdefs.ErrNotImplemented, "skopeo copy"},
@@ -237,7 +239,7 @@ func TestChainIDs(t *testing.T) {
 
 func TestParseIndex(t *testing.T) {
 	manifest, _ := documents(t, "one")
-	index := toJSON(t, ocispec.Index{MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{describe("", manifest)}})
+	index := toJSON(t, ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Manifests: []ocispec.Descriptor{describe("", manifest)}})
 	got, err := ParseIndex(describe(ocispec.MediaTypeImageIndex, index), index)
 	if err != nil || len(got.Manifests) != 1 || got.Manifests[0].Digest != digest.FromBytes(manifest) {
 		t.Errorf("ParseIndex = %+v, %v", got, err)
@@ -251,6 +253,12 @@ func TestParseIndex(t *testing.T) {
 	} {
 		if got, err := ParseIndex(describe("", data), data); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: %+v, %v", title, got, err)
+		}
+	}
+	for _, data := range []string{`{"manifests":[]}`, `{"schemaVersion":0,"manifests":[]}`, `{"schemaVersion":3,"manifests":[]}`, `{"schemaVersion":3}`, `{"schemaVersion":-2,"manifests":[]}`} {
+		got, err := ParseIndex(describe("", []byte(data)), []byte(data))
+		if !errors.Is(err, errdefs.ErrNotImplemented) || !strings.Contains(err.Error(), "is not supported; lrun knows 2") {
+			t.Errorf("%s: %+v, %v", data, got, err)
 		}
 	}
 	for title, want := range map[string]bool{"index": true, "manifest": false} {

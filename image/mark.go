@@ -50,6 +50,7 @@ func (s *Store) reachAll(ctx context.Context, todo []ocispec.Descriptor) (map[di
 
 // reached is what a manifest or an index names.
 type reached struct {
+	versioned
 	Manifests, Layers []ocispec.Descriptor
 	Config            ocispec.Descriptor
 }
@@ -81,5 +82,5 @@ func (s *Store) reach(desc ocispec.Descriptor) (r reached, err error) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", err, errdefs.ErrDataLoss)
 	}
-	return r, nil
+	return r, checkVersion(r.version())
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -24,7 +25,7 @@ func TestBlobs(t *testing.T) {
 	missing := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageManifest, Digest: sha256, Size: 5}
 	outer := toJSON(t, ocispec.Index{Manifests: []ocispec.Descriptor{describe(ocispec.MediaTypeImageIndex, inner), missing}})
 	publish(t, blobs, inner, outer)
-	index := toJSON(t, ocispec.Index{Manifests: []ocispec.Descriptor{
+	index := toJSON(t, ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []ocispec.Descriptor{
 		describe(ocispec.MediaTypeImageIndex, outer), {MediaType: "application/x", Digest: digest.FromString("x"), Size: 1},
 	}})
 	if err := os.WriteFile(s.indexPath(), index, 0o600); err != nil {
@@ -55,5 +56,19 @@ func TestBlobs(t *testing.T) {
 	}
 	if got, err := s.Blobs(t.Context()); !errors.Is(err, errdefs.ErrDataLoss) || got != nil {
 		t.Errorf("with a damaged manifest: %v, %v", got, err)
+	}
+}
+
+// What an index of another version needs is not known, so nothing is.
+func TestBlobsOfAnotherVersion(t *testing.T) {
+	s, blobs := testStore(t)
+	later := []byte(`{"schemaVersion":3,"images":{}}`)
+	publish(t, blobs, later)
+	index := toJSON(t, ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, Manifests: []ocispec.Descriptor{describe(ocispec.MediaTypeImageIndex, later)}})
+	if err := os.WriteFile(s.indexPath(), index, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Blobs(t.Context()); !errors.Is(err, errdefs.ErrNotImplemented) || got != nil {
+		t.Errorf("got %v, %v", got, err)
 	}
 }

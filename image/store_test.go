@@ -14,6 +14,8 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/lrun-dev/lrun/internal/gc"
 )
 
 func TestStoreKeepsRecords(t *testing.T) {
@@ -239,7 +241,7 @@ func TestOtherToolsEntriesStay(t *testing.T) {
 
 func TestStoreCorrupt(t *testing.T) {
 	for title, index := range map[string]string{
-		"empty": "", "half": `{"manifests":[{"med`, "null": "null", "list": "[]", "manifests": `{"manifests":{}}`, "entry": `{"manifests":[1]}`,
+		"empty": "", "half": `{"manifests":[{"med`, "null": "null", "list": "[]", "manifests": `{"manifests":{}}`, "entry": `{"manifests":[1]}`, "no version": `{"manifests":[]}`,
 	} {
 		t.Run(title, func(t *testing.T) {
 			s, _ := testStore(t)
@@ -267,6 +269,32 @@ func TestStoreCorrupt(t *testing.T) {
 	}
 	if _, err := s.List(t.Context()); !errors.Is(err, errdefs.ErrDataLoss) {
 		t.Errorf("index.json is gone: %v", err)
+	}
+}
+
+// An index of another form is named and left alone, whether it can be read as one of ours or not; nothing is taken for unneeded.
+func TestStoreOfAnotherVersion(t *testing.T) {
+	for title, index := range map[string]string{
+		"like ours": `{"schemaVersion":3,"manifests":[]}`, "another shape": `{"manifests":{"a":1},"schemaVersion":3}`, "none of ours": `{"schemaVersion":3}`,
+	} {
+		t.Run(title, func(t *testing.T) {
+			s, _ := testStore(t)
+			if err := os.WriteFile(s.indexPath(), []byte(index), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, listErr := s.List(t.Context())
+			_, blobsErr := s.Blobs(t.Context())
+			_, _, sizeErr := s.IndexWithout()
+			graphErr := s.Graph(t.Context(), &gc.Graph{})
+			for _, err := range []error{listErr, blobsErr, sizeErr, graphErr, s.Put(t.Context(), record(t, "a", "1"))} {
+				if !errors.Is(err, errdefs.ErrNotImplemented) || !strings.Contains(err.Error(), `index.json": schemaVersion 3 is not supported; lrun knows 2`) {
+					t.Errorf("got %v", err)
+				}
+			}
+			if after, err := os.ReadFile(s.indexPath()); err != nil || string(after) != index {
+				t.Errorf("index.json is now %q, %v", after, err)
+			}
+		})
 	}
 }
 

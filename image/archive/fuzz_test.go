@@ -32,9 +32,9 @@ func FuzzArchiveIndex(f *testing.F) {
 		{"", oci(index, im.descriptor), "", nested},
 		{"", oci(index), "", im.config},
 		{"", "", v1["repositories"], v1["top/json"]},
-		{"[]", `{"manifests":[]}`, "{}", "null"},
-		{"[null]", `{"manifests":[null]}`, `{"a":{"b":"c"}}`, "[]"},
-		{"", `{"manifests":[{"mediaType":"","digest":"` + im.manifest.String() + `","size":-1,"platform":{}}]}`, "", ""},
+		{"[]", `{"schemaVersion":2,"manifests":[]}`, "{}", "null"},
+		{"[null]", `{"schemaVersion":2,"manifests":[null]}`, `{"a":{"b":"c"}}`, "[]"},
+		{"", `{"schemaVersion":2,"manifests":[{"mediaType":"","digest":"` + im.manifest.String() + `","size":-1,"platform":{}}]}`, "", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3])
 	}

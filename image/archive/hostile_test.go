@@ -171,7 +171,9 @@ func TestHostileEntries(t *testing.T) {
 		{"huge index", append(good[:len(good)-2:len(good)-2], member{name: "index.json", content: index.content + strings.Repeat(" ", image.MaxDocument)}), errdefs.ErrInvalidArgument, "more than 4194304"},
 		{"index is a list", append(good[:len(good)-2:len(good)-2], member{name: "index.json", content: "[]"}), errdefs.ErrInvalidArgument, "index.json"},
 		{"index has another shape", append(good[:len(good)-2:len(good)-2], member{name: "index.json", content: `{"manifests":[{"digest":1}]}`}), errdefs.ErrInvalidArgument, "index.json"},
-		{"index with a bad digest", append(good[:len(good)-2:len(good)-2], member{name: "index.json", content: `{"manifests":[{"digest":"sha256:../x","size":1}]}`}), errdefs.ErrInvalidArgument, `"sha256:../x"`},
+		{"index of another version", append(good[:len(good)-2:len(good)-2], member{name: "index.json", content: strings.Replace(index.content, `"schemaVersion":2`, `"schemaVersion":3`, 1)}), errdefs.ErrNotImplemented, "schemaVersion 3 is not supported; lrun knows 2"},
+		{"index of no version", append(good[:len(good)-2:len(good)-2], member{name: "index.json", content: strings.Replace(index.content, `"schemaVersion":2,`, ``, 1)}), errdefs.ErrNotImplemented, "index.json: "},
+		{"index with a bad digest", append(good[:len(good)-2:len(good)-2], member{name: "index.json", content: `{"schemaVersion":2,"manifests":[{"digest":"sha256:../x","size":1}]}`}), errdefs.ErrInvalidArgument, `"sha256:../x"`},
 	} {
 		t.Run(c.title, func(t *testing.T) {
 			in := newIngest(t)

@@ -83,5 +83,6 @@ func spoiled(add maker) {
 	change("index that is none", invalid, func(files map[string]string) { files["index.json"] = "[]" })
 	change("index cut", invalid, func(files map[string]string) { files["index.json"] = cut(files["index.json"]) })
 	add("archive: index that lies about the manifest", lost, picture{index: func(i *ocispec.Index) { i.Manifests[0].Size++ }})
+	add("archive: index of another version", errdefs.ErrNotImplemented, picture{index: func(i *ocispec.Index) { i.SchemaVersion = 3 }})
 	add("archive: index that leads outside", invalid, picture{index: func(i *ocispec.Index) { i.Manifests[0].Digest = "sha256:../../x" }})
 }
