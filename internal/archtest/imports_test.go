@@ -65,7 +65,7 @@ var rows = map[string]row{
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount", "runtime/spec"}}, // what launch attaches
 	"runtime/idpool":               {3, []string{"internal/*"}},                          // ranges of ids, which know no container
-	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/process", "runtime/launch/program", "runtime/launch/reach", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
+	"runtime/launch":               {3, []string{"internal/*", "mount", "network", "runtime/apparmor", "runtime/cgroup", "runtime/filesystem", "runtime/launch/console", "runtime/launch/failure", "runtime/launch/process", "runtime/launch/program", "runtime/launch/reach", "runtime/launch/self", "runtime/launch/userns", "runtime/namespace", "runtime/seccomp", "runtime/reaper", "runtime/spec", "runtime/stage"}},
 	"runtime/hold":                 {3, []string{"internal/*", "runtime/cgroup"}}, // a container kept still
 	"runtime/launch/console":       {3, nil},                                      // the terminal of an external runtime
 	"runtime/launch/failure":       {3, []string{"runtime/stage"}},                // words for what the stage reports

@@ -8,6 +8,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/runtime/apparmor"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/launch/failure"
 	"github.com/lrun-dev/lrun/runtime/launch/self"
@@ -85,7 +86,7 @@ func (p *planner) settle() error {
 
 func (p *planner) plan() error {
 	p.later(p.join)
-	p.appArmor()
+	p.appArmor(true)
 	p.label()
 	p.cgroupNamespace()
 	p.lateNamespaces()
@@ -220,6 +221,7 @@ func (p *planner) credentials() error {
 	for _, g := range process.User.AdditionalGids {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
 	}
+	p.appArmor(false)
 	p.do(stage.Step{Op: stage.OpUser, Flags: uint64(process.User.UID), Attr: uint64(process.User.GID), Blob: groups})
 	if process.NoNewPrivileges || !late {
 		p.capabilities(caps)
@@ -253,15 +255,22 @@ func withAdmin(caps specs.LinuxCapabilities) specs.LinuxCapabilities {
 	return caps
 }
 
-// appArmor makes the program start with its profile. It is the host's procfs that is written to, before it is hidden.
-func (p *planner) appArmor() {
+// appArmor makes the program start with its profile, by the host's procfs. When a profile changes at exec the kernel forgets that
+// the process is to die with lrun (apparmor_bprm_committing_creds). So a profile that is known to allow all that follows is taken
+// before; one of the user's own, which may not, at exec.
+func (p *planner) appArmor(early bool) {
 	profile := p.request.Spec.Process.ApparmorProfile
-	if profile == "" {
+	known := profile == apparmor.Default || profile == apparmor.Docker
+	if profile == "" || early == known {
 		return
 	}
+	verb, file := "exec ", "exec"
+	if known {
+		verb, file = "changeprofile ", "current"
+	}
 	p.do(stage.Step{
-		Op: stage.OpAttribute, Path: profile, Blob: []byte("exec " + profile),
-		Data: []string{"/proc/thread-self/attr/apparmor/exec", "/proc/thread-self/attr/exec"},
+		Op: stage.OpAttribute, Path: profile, Blob: []byte(verb + profile),
+		Data: []string{"/proc/thread-self/attr/apparmor/" + file, "/proc/thread-self/attr/" + file},
 	})
 }
 

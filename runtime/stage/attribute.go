@@ -7,8 +7,7 @@ import (
 	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
-// attribute writes to a file of the host's procfs about this very thread, before the container's tree hides it: its
-// profile at the next exec. Anything else mounted at /proc would take the words and change nothing.
+// attribute writes to a file of the host's procfs about this very thread: its profile, now or at the next exec. Anything else mounted at /proc would take the words and change nothing.
 func (c *child) attribute(s *Step) syscall.Errno {
 	result := syscall.ENOENT
 	for _, path := range s.Data {
@@ -30,11 +29,11 @@ func (c *child) attribute(s *Step) syscall.Errno {
 	return result
 }
 
-// openAttribute finds the host's procfs also when the rest of the host is gone.
+// openAttribute finds the host's procfs also when the host is gone, or the container's root has been entered.
 func (c *child) openAttribute(path string) (int, syscall.Errno) {
 	const procfs = "/proc/"
 	dir := -100 // AT_FDCWD
-	if c.left && len(path) > len(procfs) && path[:len(procfs)] == procfs {
+	if len(path) > len(procfs) && path[:len(procfs)] == procfs {
 		if c.proc < 0 {
 			return -1, syscall.ENOENT
 		}

@@ -12,6 +12,11 @@ func TestAttribute(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	proc, err := syscall.Open("/proc", syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(proc)
 	for name, c := range map[string]struct {
 		files  []string
 		value  string
@@ -26,7 +31,7 @@ func TestAttribute(t *testing.T) {
 		"the kernel refuses": {[]string{"/proc/self/oom_score_adj"}, "much", syscall.EINVAL, "/proc/self/oom_score_adj"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ch := child{}
+			ch := child{proc: proc}
 			errno := ch.attribute(&Step{Op: OpAttribute, Data: c.files, Blob: []byte(c.value)})
 			if errno != c.errno || ch.detail != c.detail {
 				t.Errorf("got %v (%s), want %v (%s)", errno, ch.detail, c.errno, c.detail)
@@ -38,8 +43,8 @@ func TestAttribute(t *testing.T) {
 	}
 }
 
-// When the host's mounts are left its procfs is found by a descriptor only.
-func TestAttributeOfTheHostThatIsLeft(t *testing.T) {
+// The host's procfs is found by a descriptor only.
+func TestAttributeOfTheHost(t *testing.T) {
 	self, err := syscall.Open("/proc/self", syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +59,7 @@ func TestAttributeOfTheHostThatIsLeft(t *testing.T) {
 		"there was no procfs": {-1, syscall.ENOENT},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ch := child{left: true, proc: c.proc}
+			ch := child{proc: c.proc}
 			if errno := ch.attribute(&s); errno != c.errno {
 				t.Errorf("got %v, want %v", errno, c.errno)
 			}

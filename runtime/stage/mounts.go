@@ -7,14 +7,12 @@ import (
 	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
-// leaveHost drops the host's mounts for an empty directory, which nobody can write to. The host's procfs is kept at hand for
-// what is written there later.
+// leaveHost drops the host's mounts for an empty directory, which nobody can write to.
 func (c *child) leaveHost() syscall.Errno {
 	// First of all: pivot_root refuses a shared parent, and nothing that the container mounts may travel back to the host.
 	if errno := sys.MakePrivate(); errno != 0 {
 		return errno
 	}
-	c.proc, _ = sys.Openat2(-100, "/proc", sys.OPath|syscall.O_DIRECTORY, sys.ResolveNoMagic) // without one nothing is written there
 	empty, errno := c.cover(true)
 	if errno != 0 {
 		return errno

@@ -60,7 +60,8 @@ func run(socket int, leave bool, trace tracer) {
 		report(socket, noStep, err, "")
 		return
 	}
-	c := child{socket: socket, root: -1, proc: -1}
+	c := child{socket: socket, root: -1}
+	c.proc, _ = sys.Openat2(-100, "/proc", sys.OPath|syscall.O_DIRECTORY, sys.ResolveNoMagic) // without one nothing is written there
 	if leave {
 		if err := c.leaveHost(); err != 0 {
 			report(socket, leaveStep, err, "")
@@ -104,7 +105,7 @@ type child struct {
 	fds    []int
 	root   int    // the container's root, once it is attached
 	left   bool   // leaveHost is done
-	proc   int    // the host's procfs, after that; -1: there was none
+	proc   int    // the host's procfs; -1: there was none
 	detail string // what the failing step was working on, when its own Path does not say it
 	sealed bool   // OpSeal is done
 	memory sys.Memory
