@@ -111,12 +111,12 @@ func checkPlatform(asked string, of ocispec.Platform) error {
 			return err
 		}
 		if !image.IsFor(want, of) {
-			return fmt.Errorf("the image is for %s, not for %s; load it again with --platform %s: %w", platformName(of), asked, asked, errdefs.ErrInvalidArgument)
+			return fmt.Errorf("the image is for %s, not for %s; load it again with --platform %s: %w", image.FormatPlatform(of), asked, asked, errdefs.ErrInvalidArgument)
 		}
 	}
 	if of.OS != "" && !strings.EqualFold(of.OS, runtime.GOOS) || of.Architecture != "" && !executes(of.Architecture) {
 		return fmt.Errorf("the image is for %s and this machine is %s/%s; load the image for this machine with --platform %[2]s/%[3]s: %w",
-			platformName(of), runtime.GOOS, runtime.GOARCH, errdefs.ErrNotImplemented)
+			image.FormatPlatform(of), runtime.GOOS, runtime.GOARCH, errdefs.ErrNotImplemented)
 	}
 	return nil
 }
@@ -124,10 +124,6 @@ func checkPlatform(asked string, of ocispec.Platform) error {
 // executes tells whether programs for an architecture run here: its own, and i386 on amd64.
 func executes(architecture string) bool {
 	return strings.EqualFold(architecture, runtime.GOARCH) || architecture == "386" && runtime.GOARCH == "amd64"
-}
-
-func platformName(p ocispec.Platform) string {
-	return path.Join(p.OS, p.Architecture, p.Variant)
 }
 
 func first(values ...string) string {

@@ -153,6 +153,17 @@ func TestUpperCasePlatform(t *testing.T) {
 	}
 }
 
+// What an image says that it is for puts no line of its own into a message.
+func TestPlatformIsOneLine(t *testing.T) {
+	im := plainImage()
+	im.Config.Architecture = "arm\nlrun: all is well"
+	for _, line := range [][]string{{"img"}, {"--platform", "linux/" + runtime.GOARCH, "img"}} {
+		if _, err := describe(t, im, line...); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: got %v", line, err)
+		}
+	}
+}
+
 func TestRefusedFlagsAreNotFlags(t *testing.T) {
 	var o settings.Options
 	have := map[string]bool{}
