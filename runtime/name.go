@@ -54,13 +54,17 @@ func (s *Store) dropName(name, id string) error {
 	return errors.Join(err, lock.Unlock())
 }
 
-// holder returns the id of the container that has the name.
+// holder returns the id of the container that has the name; of a name that a power loss has left without its content, which
+// nobody waits for, "".
 func (s *Store) holder(of string) (string, bool) {
 	if name.Check(of) != nil {
 		return "", false
 	}
 	b, err := os.ReadFile(filepath.Join(s.names(), of))
-	return string(b), err == nil
+	if err != nil || !name.IsID(string(b)) {
+		return "", err == nil
+	}
+	return string(b), true
 }
 
 // dropNamesOf frees what names a container that has no record, and removes names that were never completely written. It
@@ -76,7 +80,7 @@ func (s *Store) dropNamesOf(id string) error {
 	names, err := readNames(s.names())
 	errs := []error{err}
 	for _, name := range names {
-		if holder, _ := s.holder(name); holder == id || atomicfile.IsTemp(name) {
+		if holder, _ := s.holder(name); holder == id || holder == "" {
 			errs = append(errs, os.Remove(filepath.Join(s.names(), name)))
 		}
 	}

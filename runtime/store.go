@@ -129,7 +129,7 @@ func (s *Store) Abandoned(id string) bool {
 
 // Resolve finds a container by its name, its id or a prefix of the id that no other has.
 func (s *Store) Resolve(name string) (Container, error) {
-	if id, ok := s.holder(name); ok {
+	if id, _ := s.holder(name); id != "" {
 		if c, err := s.present(id); err == nil || !errors.Is(err, errdefs.ErrNotFound) {
 			return c, err
 		}

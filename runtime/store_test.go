@@ -91,6 +91,27 @@ func TestNameIsTakenOnceAndFreeAfterDelete(t *testing.T) {
 	}
 }
 
+// Nobody waits until the name of a container with --rm is on disk: after a power loss it may be there without its content.
+func TestNameWithoutItsContentIsFree(t *testing.T) {
+	s, root, _ := open(t)
+	create(t, s, runtime.Container{Name: "web"})
+	for _, content := range []string{"", strings.Repeat("\x00", 64), "../../web"} {
+		if err := os.WriteFile(filepath.Join(root, "names", "lost"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.Resolve("lost"); !errors.Is(err, errdefs.ErrNotFound) {
+			t.Errorf("%q: found %s, %v", content, c.ID, err)
+		}
+		c := create(t, s, runtime.Container{Name: "lost"})
+		if found, err := s.Resolve("lost"); err != nil || found.ID != c.ID {
+			t.Errorf("%q: found %s, %v, want %s", content, found.ID, err, c.ID)
+		}
+		if err := s.Delete(context.Background(), c.ID, none); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestManyTakeOneName(t *testing.T) {
 	s, _, _ := open(t)
 	var group sync.WaitGroup

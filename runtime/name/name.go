@@ -47,3 +47,6 @@ func suffix() string {
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
 	return hex.EncodeToString(b[:])
 }
+
+// IsID tells whether id can be a container's: 64 hexadecimal digits.
+func IsID(id string) bool { return len(id) == 64 && strings.Trim(id, "0123456789abcdef") == "" }

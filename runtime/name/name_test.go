@@ -23,3 +23,15 @@ func TestRandom(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestIsID(t *testing.T) {
+	id := strings.Repeat("0123456789abcdef", 4)
+	if !IsID(id) {
+		t.Errorf("%s is none", id)
+	}
+	for _, no := range []string{"", id[1:], id + "0", strings.ToUpper(id), strings.Repeat("\x00", 64), id[1:] + "/"} {
+		if IsID(no) {
+			t.Errorf("%q is one", no)
+		}
+	}
+}

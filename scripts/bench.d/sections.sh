@@ -77,7 +77,7 @@ section_run() {
 		want "$work" wall 0 1 "crun alone"
 		want "$work" cpu 12
 		want "$work" memory 16
-	} | timed run 20 "\`run --rm\` of \`true\` in busybox, no network"
+	} | timed run 60 "\`run --rm\` of \`true\` in busybox, no network"
 }
 
 section_layers() {
