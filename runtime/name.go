@@ -80,7 +80,7 @@ func (s *Store) dropNamesOf(id string) error {
 	names, err := readNames(s.names())
 	errs := []error{err}
 	for _, name := range names {
-		if holder, _ := s.holder(name); holder == id || holder == "" {
+		if holder, ok := s.holder(name); ok && (holder == id || holder == "") || atomicfile.IsTemp(name) {
 			errs = append(errs, os.Remove(filepath.Join(s.names(), name)))
 		}
 	}

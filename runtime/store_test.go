@@ -112,6 +112,28 @@ func TestNameWithoutItsContentIsFree(t *testing.T) {
 	}
 }
 
+// When a container without a record goes, so do names without their content, but not what could not be read.
+func TestWhatCannotBeReadIsNoLostName(t *testing.T) {
+	s, root, _ := open(t)
+	kept := create(t, s, runtime.Container{Name: "web"})
+	lost, unread := filepath.Join(root, "names", "lost"), filepath.Join(root, "names", "unread")
+	if err := errors.Join(os.WriteFile(lost, make([]byte, 64), 0o600), os.Mkdir(unread, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Delete(context.Background(), runtime.NewID(), none); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(lost); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the name without its content is still there: %v", err)
+	}
+	if _, err := os.Lstat(unread); err != nil {
+		t.Errorf("what could not be read is gone: %v", err)
+	}
+	if c, err := s.Resolve("web"); err != nil || c.ID != kept.ID {
+		t.Errorf("another's name: %s, %v", c.ID, err)
+	}
+}
+
 func TestManyTakeOneName(t *testing.T) {
 	s, _, _ := open(t)
 	var group sync.WaitGroup
