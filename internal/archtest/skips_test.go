@@ -21,7 +21,6 @@ var skipping = map[string]string{
 	"runtime/seccomp/kernel_test.go":          "architectures differ",
 	"runtime/seccomp/runc_test.go":            "architectures differ",
 	"runtime/seccomp/tables_test.go":          "architectures differ",
-	"runtime/stage/bare_test.go":              "architectures differ",
 }
 
 func TestSkipsHaveReasons(t *testing.T) {

@@ -7,7 +7,8 @@ import (
 	"github.com/lrun-dev/lrun/runtime/stage/sys"
 )
 
-// attribute writes to a file of the host's procfs about this very thread: its profile, now or at the next exec. Anything else mounted at /proc would take the words and change nothing.
+// attribute writes to a file of the host's procfs about this very thread: its profile, now or at the next exec. Anything
+// else mounted at /proc would take the words and change nothing.
 func (c *child) attribute(s *Step) syscall.Errno {
 	result := syscall.ENOENT
 	for _, path := range s.Data {

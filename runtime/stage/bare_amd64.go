@@ -3,7 +3,7 @@ package stage
 import "unsafe"
 
 // bare is where a program begins that was linked with the entry symbol entry of this package and executed as Name. There is no Go
-// runtime: no memory but sys.Alloc's, no scheduler, no panic, no other package. stack is what the kernel has put there: the number
+// runtime: no memory but a sys.Memory, no scheduler, no panic, no other package. stack is what the kernel has put there: the number
 // of arguments, the arguments, nil, the environment, nil. When it returns the runtime begins as in any other program.
 //
 //nolint:unused // entry_amd64.s calls it

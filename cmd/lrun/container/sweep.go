@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/runtime/name"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -48,9 +48,6 @@ func sweep(ctx context.Context, e *env.Env) error {
 	return nil
 }
 
-// isID tells whether the key of a snapshot is a container's id.
-func isID(key string) bool { return len(key) == 64 && strings.Trim(key, "0123456789abcdef") == "" }
-
 // suspect finds, once after a boot, what a power loss has left of containers whose directories it took: they were being made,
 // and the claims that say so are gone too.
 func suspect(ctx context.Context, e *env.Env) error {
@@ -63,7 +60,7 @@ func suspect(ctx context.Context, e *env.Env) error {
 	}
 	err := e.EachWhole(func(roots *rootfs.Store) error {
 		err := roots.Snapshots.Walk(ctx, func(info snapshot.Info) error {
-			if info.Kind != snapshot.Active || !isID(info.Key) {
+			if info.Kind != snapshot.Active || !name.IsID(info.Key) {
 				return nil
 			}
 			return store.Suspect(info.Key)
