@@ -120,7 +120,7 @@ func TestPrepareAnImageThatIsGone(t *testing.T) {
 		before := w.files(t)
 		_, err := w.Prepare(t.Context(), "c1", im, rootfs.PrepareOptions{})
 		if !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), im.ID.String()) {
-			t.Errorf("error %v", err)
+			t.Errorf("got %v", err)
 		}
 		w.unchanged(t, before)
 	})
@@ -164,7 +164,7 @@ func TestPrepareOfDamagedBlobs(t *testing.T) {
 		before := second.files(t)
 		_, err := second.Prepare(t.Context(), "c1", im, rootfs.PrepareOptions{})
 		if !errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), im.Layers[0].Digest.String()) {
-			t.Errorf("error %v", err)
+			t.Errorf("got %v", err)
 		}
 		second.unchanged(t, before)
 	})
@@ -330,7 +330,7 @@ func TestAddLayersThatFailsLeavesNothing(t *testing.T) {
 		good := layers[2]
 		layers[2] = func() io.Reader { return strings.NewReader("not the layer") }
 		if err := w.AddLayers(t.Context(), builtin.Hello, im, layers); !errdefs.IsDataLoss(err) && err == nil {
-			t.Errorf("error %v", err)
+			t.Errorf("got %v", err)
 		}
 		w.unchanged(t, before)
 		layers[2] = good

@@ -57,7 +57,7 @@ func TestInit(t *testing.T) {
 					continue
 				}
 				if !c.is(err) || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), root) {
-					t.Errorf("error %v, want one of another class or that says %q", err, c.says)
+					t.Errorf("got %v, want one of another class or that says %q", err, c.says)
 				}
 			}
 			if c.is != nil {
@@ -81,7 +81,7 @@ func TestInitThatIsAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := format.Init(path, atomicfile.Durable); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("error %v", err)
+		t.Errorf("got %v", err)
 	}
 }
 
