@@ -87,12 +87,12 @@ type killTest struct {
 }
 
 func newKillTest(t *testing.T, c killCase) *killTest {
-	k := &killTest{T: t, killCase: c, groups: emptyCgroups()}
+	k := &killTest{T: t, killCase: c}
 	work, err := os.MkdirTemp(filepath.Join(os.Getenv(workEnv), "w"), "kill-")
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.work = work
+	k.work, k.groups = work, emptyCgroups(work)
 	t.Cleanup(func() {
 		if err := takeAway(work); err != nil {
 			t.Error(err)

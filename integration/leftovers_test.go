@@ -81,7 +81,7 @@ func leakCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// leaks describes what is there now of the containers of a script, and all empty cgroups of lrun.
+// leaks describes what is there now of the containers of a script, and all empty cgroups of lrun that no other script has in hand.
 func leaks(work string) []string {
 	var found []string
 	for _, pid := range processesOf(work) {
@@ -98,8 +98,8 @@ func leaks(work string) []string {
 		}
 	}
 	found = append(found, loopDevices(work)...)
-	found = append(found, emptyCgroups()...)
-	for _, pattern := range []string{"state/containers/*", "root/containers/*", "root/names/*", "root/volumes/*", "root/staging/*", "root/ingest/*", "root/snapshots/*/staging/*"} {
+	found = append(found, emptyCgroups(work)...)
+	for _, pattern := range []string{"state/active/*", "state/containers/*", "root/containers/*", "root/names/*", "root/volumes/*", "root/staging/*", "root/ingest/*", "root/snapshots/*/staging/*"} {
 		files, _ := filepath.Glob(filepath.Join(work, pattern)) // the pattern is good
 		found = append(found, files...)
 	}
@@ -119,8 +119,9 @@ func loopDevices(work string) []string {
 }
 
 // emptyCgroups lists the cgroups of containers that have no process in any hierarchy. All are asked, for
-// version 1 does not show processes of another PID namespace.
-func emptyCgroups() []string {
+// version 1 does not show processes of another PID namespace. What another test than that in work has in hand may be empty for
+// long: its lrun was killed, or waits until somebody reads what the container wrote.
+func emptyCgroups(work string) []string {
 	groups, busy := map[string][]string{}, map[string]bool{}
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error { // what vanishes is no leak
 		if err == nil && d.IsDir() && filepath.Base(filepath.Dir(path)) == "lrun" {
@@ -133,11 +134,22 @@ func emptyCgroups() []string {
 	})
 	var found []string
 	for id, paths := range groups {
-		if !busy[id] {
+		if !busy[id] && !claimedElsewhere(work, id) {
 			found = append(found, paths...)
 		}
 	}
 	return found
+}
+
+// claimedElsewhere tells whether another test than that in work has a claim of the container id.
+func claimedElsewhere(work, id string) bool {
+	for _, pattern := range []string{"*", "*/*"} {
+		claims, _ := filepath.Glob(filepath.Join(os.Getenv(workEnv), "w", pattern, "state", "active", id)) // the pattern is good
+		if slices.ContainsFunc(claims, func(claim string) bool { return !strings.HasPrefix(claim, work+"/") }) {
+			return true
+		}
+	}
+	return false
 }
 
 // processesOf lists the processes that the script started, by its work directory in their environment.

@@ -70,7 +70,7 @@ func runScripts(t *testing.T, scripts []string, external string) {
 			if external != "" {
 				env.Setenv("PATH", filepath.Join(work, external)+":"+env.Getenv("PATH"))
 			}
-			env.Values[cgroupsBefore{}] = emptyCgroups()
+			env.Values[cgroupsBefore{}] = emptyCgroups(env.WorkDir)
 			env.Values[kept{}] = map[string]string{}
 			env.Values[testing.TB(nil)] = env.T().(testing.TB)
 			env.Defer(func() {
