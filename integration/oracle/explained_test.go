@@ -21,7 +21,7 @@ func explanations() []explanation {
 	return []explanation{
 		{
 			"unused hierarchies", "lrun makes no group in a hierarchy of cgroup v1 in which nothing is set: each costs time at every start",
-			`(?:mount|cgroup) /sys/fs/cgroup/(?:blkio|cpu|cpuset|freezer|systemd|net_cls|net_prio|perf_event|hugetlb|misc|rdma)(?:/.*)?` + missing +
+			`(?:mount|cgroup) /sys/fs/cgroup/(?:blkio|cpu|cpuacct|cpuset|freezer|pids|systemd|net_cls|net_prio|perf_event|hugetlb|misc|rdma)(?:/.*)?` + missing +
 				`|self cgroup: .*:/\\n.* ≠ .*|self cpuset: / ≠ /lrun/ID`, "",
 		},
 		{

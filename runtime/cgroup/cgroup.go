@@ -37,6 +37,8 @@ func (m Mount) path() string { return m.Mountpoint + m.Dir }
 
 func (m Mount) has(controller string) bool { return slices.Contains(m.Controllers, controller) }
 
+func (m Mount) hasAny(controllers ...string) bool { return slices.ContainsFunc(controllers, m.has) }
+
 // Group is one container's group: a directory in each hierarchy that the container needs. It holds nothing open.
 type Group struct {
 	mounts []Mount
@@ -61,9 +63,9 @@ func (h *Hierarchy) unified() *Mount {
 }
 
 // Create makes the group path, absolute and clean like "/lrun/ID", without processes, and sets the limits of r, which
-// may be nil. It is made where the container must be apart from lrun itself: in the hierarchies of the memory, devices,
-// pids and cpuacct controllers, in v2 (without it, in freezer) for Kill and Freeze, where r has a limit, and wherever
-// lrun is not in the topmost group. The parents of path are made and stay.
+// may be nil. It is made where the container must be apart from lrun itself: in the hierarchies of the memory and devices
+// controllers, in v2 (without it, in pids, cpuacct and freezer), where r has a limit, and wherever
+// lrun is not in the topmost group; with a limit in all v1 hierarchies that tell programs of limits. The parents of path are made and stay.
 //
 // A group that is left from before is removed first; when it has processes that is errdefs.ErrFailedPrecondition. A
 // limit that this kernel cannot hold is errdefs.ErrNotImplemented, one that it refuses errdefs.ErrInvalidArgument; both

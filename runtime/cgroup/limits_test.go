@@ -14,7 +14,7 @@ import (
 
 const gib = int64(1 << 30)
 
-// v1Host, v2Host and hybridHost are hierarchies as hosts have them.
+// v1Host, v2Host, hybridHost and legacyHost are hierarchies as hosts have them.
 func v1Host() *Hierarchy {
 	h := &Hierarchy{}
 	for _, c := range []string{"cpuset", "cpu,cpuacct", "memory", "pids", "blkio", "hugetlb", "devices", "freezer", "name=systemd"} {
@@ -37,6 +37,13 @@ func hybridHost() *Hierarchy {
 		{Mountpoint: "/cpuset", Controllers: []string{"cpuset"}},
 		{Mountpoint: "/unified", Controllers: []string{"hugetlb", "pids"}, Unified: true, atRoot: true},
 	}}
+}
+
+// legacyHost has all controllers in v1, and v2 without one.
+func legacyHost() *Hierarchy {
+	h := v1Host()
+	h.mounts = append(h.mounts, Mount{Mountpoint: "/unified", Unified: true, atRoot: true})
+	return h
 }
 
 // planned returns the settings of a plan as lines.
@@ -279,12 +286,16 @@ func TestLimitsOnHybridGoWhereTheirControllersAre(t *testing.T) {
 func TestGroupsThatEveryContainerHas(t *testing.T) {
 	for name, c := range map[string]struct {
 		h    *Hierarchy
+		r    specs.LinuxResources
 		want string
 	}{
-		"v1": {v1Host(), "/cpu,cpuacct /memory /pids /devices /freezer"}, "v2": {v2Host(), "/sys"},
-		"hybrid": {hybridHost(), "/memory /cpuset /unified"}, "none": {&Hierarchy{}, ""},
+		"v1": {v1Host(), specs.LinuxResources{}, "/cpu,cpuacct /memory /pids /devices /freezer"}, "v2": {v2Host(), specs.LinuxResources{}, "/sys"},
+		"hybrid": {hybridHost(), specs.LinuxResources{}, "/memory /cpuset /unified"}, "none": {&Hierarchy{}, specs.LinuxResources{}, ""},
+		"v1 with v2 for processes": {legacyHost(), specs.LinuxResources{}, "/memory /devices /unified"},
+		"and a limit":              {legacyHost(), specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(int64(1 << 24))}}, "/cpuset /cpu,cpuacct /memory /pids /devices /unified"},
+		"v2 and a limit":           {v2Host(), specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: new(int64(1 << 24))}}, "/sys"},
 	} {
-		p, err := c.h.plan(&specs.LinuxResources{})
+		p, err := c.h.plan(&c.r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,8 +61,9 @@ func (h *Hierarchy) plan(r *specs.LinuxResources) (*plan, error) {
 	if err := h.planUnified(p, r.Unified); err != nil {
 		return nil, err
 	}
+	limited := len(p.settings) > 0
 	for i, m := range h.mounts {
-		p.wanted[i] = p.wanted[i] || h.always(m)
+		p.wanted[i] = p.wanted[i] || h.always(m) || limited && !m.Unified && m.hasAny("cpu", "cpuacct", "cpuset", "memory", "pids")
 	}
 	return p, nil
 }
@@ -77,15 +78,14 @@ func (h *Hierarchy) find(c controller) (i int, unified bool) {
 	return -1, h.unified() != nil
 }
 
-// always says whether a container has a group in m whatever its limits are.
+// always says whether a container has a group in m whatever its limits are: v1's memory and devices, and v2, which counts processes
+// and their time too. With any limit it has a group in each v1 hierarchy that tells programs of limits: the Java virtual machine
+// looks at none unless it finds them all.
 func (h *Hierarchy) always(m Mount) bool {
-	if m.Unified || !m.atRoot {
+	if m.Unified || !m.atRoot || m.hasAny("memory", "devices") {
 		return true
 	}
-	if slices.ContainsFunc([]string{"memory", "devices", "pids", "cpuacct"}, m.has) {
-		return true
-	}
-	return m.has("freezer") && h.unified() == nil
+	return h.unified() == nil && m.hasAny("pids", "cpuacct", "freezer")
 }
 
 // planUnified places what the caller writes to v2 files by their names.
