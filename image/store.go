@@ -90,7 +90,7 @@ func (s *Store) Load(ctx context.Context, rec Record) (Image, error) {
 			return Image{}, fmt.Errorf("load image %s: %w", rec.Image, err)
 		}
 		if records, listErr := s.List(ctx); listErr == nil && !slices.ContainsFunc(records, rec.sameImage) {
-			return Image{}, fmt.Errorf("load image %s: %w", rec.Image, errdefs.ErrNotFound)
+			return Image{}, fmt.Errorf("load image %s: it is not in the store, or not any more: %w", rec.Image, errdefs.ErrNotFound)
 		}
 	}
 	// By its text only: the image is there, so nobody may take it for one that is not.

@@ -326,7 +326,7 @@ func TestLoad(t *testing.T) {
 	if err := s.Drop(t.Context(), im.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Load(t.Context(), rec); !errors.Is(err, errdefs.ErrNotFound) {
+	if _, err := s.Load(t.Context(), rec); !errors.Is(err, errdefs.ErrNotFound) || !strings.Contains(err.Error(), "not any more") {
 		t.Errorf("an image that was removed meanwhile: %v", err)
 	}
 	other, data := testImage(t, "2", "layer")

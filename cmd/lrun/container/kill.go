@@ -2,11 +2,11 @@ package container
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/each"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/signal"
 	"github.com/lrun-dev/lrun/runtime"
@@ -42,19 +42,15 @@ func runKill(ctx context.Context, e *env.Env, o killOptions, names []string) err
 	})
 }
 
-// forEach does work on each named container and prints the name of each that went well. One that fails
-// does not stop the others.
+// forEach does work on each named container, on several at once, and prints the name of each that went well, in their order. One
+// that fails does not stop the others.
 func forEach(e *env.Env, names []string, work func(name string, c runtime.Container) error) error {
-	var errs []error
-	for _, name := range names {
+	find := func(name string) (runtime.Container, string, error) {
 		c, err := containers(e).Resolve(name)
-		if err == nil {
-			err = work(name, c)
-		}
-		if err == nil {
-			_, err = fmt.Fprintln(e.Out, name)
-		}
-		errs = append(errs, err)
+		return c, c.ID, err
 	}
-	return errors.Join(errs...)
+	return each.Named(names, find, work, func(name string) error {
+		_, err := fmt.Fprintln(e.Out, name)
+		return err
+	})
 }
