@@ -76,6 +76,7 @@ section_run() {
 		want "$work" wall 0 2.5 unshare
 		want "$work" wall 0 1 "crun alone"
 		want "$work" cpu 12
+		want "$work" cpu 0 1.62 "crun alone" # 12 ms beside its 7.4
 		want "$work" memory 16
 	} | timed run 60 "\`run --rm\` of \`true\` in busybox, no network"
 }
@@ -115,7 +116,9 @@ section_create() {
 		create_commands "" "ctr 1.6" "${ctr[*]} containers create $busybox c{i} true" "${ctr[*]} containers rm c{i}"
 		create_commands "" "docker 20.10" "${docker[*]} create --name c{i} --network none $busybox true" "${docker[*]} rm c{i}"
 		want create wall 10
+		want create wall 0 0.47 "ctr 1.6" # 10 ms beside its 21
 		want rm wall 8
+		want rm wall 0 0.72 "ctr 1.6" # 8 ms beside its 11
 	} | timed create 20 "\`create\` and \`rm\`"
 }
 
@@ -170,7 +173,9 @@ section_list() {
 		list_commands "ps -a" "ps -a" "containers ls"
 		list_commands images images "images ls"
 		want "ps -a" wall 8
+		want "ps -a" wall 0 0.66 "ctr 1.6" # 8 ms beside its 12
 		want images wall 8
+		want images wall 0 0.28 "docker 20.10" # 8 ms beside its 28
 	} | timed list 20 "\`ps -a\` of 100 containers, \`images\` of 101 images"
 }
 
@@ -199,7 +204,9 @@ section_changes() {
 		add -a "${podman[*]} rmi c{i}" -n "$CRUN_NS" commit podman "${podman[@]}" commit -q changed "c{i}"
 		add -a "${docker[*]} rmi c{i}" commit "docker 20.10" "${docker[@]}" commit changed "c{i}"
 		want diff wall 8
+		want diff wall 0 0.25 podman # 8 ms beside its 32
 		want commit wall 30
+		want commit wall 0 0.38 "docker 20.10" # 30 ms beside its 78
 	} | timed changes 20 "\`diff\` and \`commit\` of a container with one new file, in an image of 11 layers"
 	"${lrun[@]}" rm changed
 	in_crun_ns "${podman[@]}" rm changed
