@@ -60,9 +60,10 @@ func FormatPlatform(p Platform) string {
 }
 
 // IsFor reports whether an image for have is for exactly what is asked for; a variant counts only if one is. Match also
-// takes what merely runs there. Upper case means nothing, as there: some tools write Linux.
+// takes what merely runs there. As there, upper case means nothing, and x86_64 is amd64: some tools write so.
 func IsFor(asked, have Platform) bool {
-	return strings.EqualFold(have.OS, asked.OS) && strings.EqualFold(have.Architecture, asked.Architecture) && (asked.Variant == "" || strings.EqualFold(have.Variant, asked.Variant))
+	want, h := normalize(asked), normalize(have)
+	return h.OS == want.OS && h.Architecture == want.Architecture && (asked.Variant == "" || h.Variant == want.Variant)
 }
 
 // Match reports whether an image for have can be used where want is asked for: see Best.

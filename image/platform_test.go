@@ -111,5 +111,8 @@ func TestIsFor(t *testing.T) {
 		if got := IsFor(c.asked, Platform{OS: "Linux", Architecture: "ARM", Variant: "V6"}); got != c.want {
 			t.Errorf("IsFor(%v) of upper case = %v", c.asked, got)
 		}
+		if got := IsFor(c.asked, Platform{OS: "linux", Architecture: "armel"}); got != c.want {
+			t.Errorf("IsFor(%v) of another name = %v", c.asked, got)
+		}
 	}
 }

@@ -114,7 +114,7 @@ func checkPlatform(asked string, of ocispec.Platform) error {
 			return fmt.Errorf("the image is for %s, not for %s; load it again with --platform %s: %w", image.FormatPlatform(of), asked, asked, errdefs.ErrInvalidArgument)
 		}
 	}
-	if of.OS != "" && !strings.EqualFold(of.OS, runtime.GOOS) || of.Architecture != "" && !executes(of.Architecture) {
+	if of.OS != "" && !strings.EqualFold(of.OS, runtime.GOOS) || of.Architecture != "" && !executes(of) {
 		return fmt.Errorf("the image is for %s and this machine is %s/%s; load the image for this machine with --platform %[2]s/%[3]s: %w",
 			image.FormatPlatform(of), runtime.GOOS, runtime.GOARCH, errdefs.ErrNotImplemented)
 	}
@@ -122,8 +122,9 @@ func checkPlatform(asked string, of ocispec.Platform) error {
 }
 
 // executes tells whether programs for an architecture run here: its own, and i386 on amd64.
-func executes(architecture string) bool {
-	return strings.EqualFold(architecture, runtime.GOARCH) || architecture == "386" && runtime.GOARCH == "amd64"
+func executes(of ocispec.Platform) bool {
+	is := func(arch string) bool { return image.IsFor(ocispec.Platform{OS: of.OS, Architecture: arch}, of) }
+	return is(runtime.GOARCH) || runtime.GOARCH == "amd64" && is("386")
 }
 
 func first(values ...string) string {

@@ -154,6 +154,26 @@ func TestUpperCasePlatform(t *testing.T) {
 }
 
 // What an image says that it is for puts no line of its own into a message.
+func TestPlatformIsRunByAnyOfItsNames(t *testing.T) {
+	names := map[string][]string{"amd64": {"amd64", "x86_64", "AMD64", "386", "i686"}, "arm64": {"arm64", "aarch64"}}[runtime.GOARCH]
+	if names == nil {
+		t.Fatalf("no names of %s", runtime.GOARCH)
+	}
+	im := plainImage()
+	for _, name := range names {
+		im.Config.Architecture = name
+		if _, err := describe(t, im, "img"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, name := range []string{"s390x", "ppc64le", "x86_65", "mips"} {
+		im.Config.Architecture = name
+		if _, err := describe(t, im, "img"); err == nil {
+			t.Errorf("%s runs on %s", name, runtime.GOARCH)
+		}
+	}
+}
+
 func TestPlatformIsOneLine(t *testing.T) {
 	im := plainImage()
 	im.Config.Architecture = "arm\nlrun: all is well"
