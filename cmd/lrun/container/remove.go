@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/each"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/runtime"
 )
@@ -35,7 +36,7 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string)
 		return removeOne(ctx, e, o, name, c)
 	})
 	if o.force {
-		err = withoutClass(err, errdefs.ErrNotFound)
+		err = each.Without(err, errdefs.ErrNotFound)
 	}
 	return err
 }
@@ -79,22 +80,4 @@ func tieVolumes(ctx context.Context, e *env.Env, c runtime.Container, along bool
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// withoutClass drops the errors of a class out of joined ones.
-func withoutClass(err, class error) error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		if errors.Is(err, class) {
-			return nil
-		}
-		return err
-	}
-	var kept []error
-	for _, e := range joined.Unwrap() {
-		if !errors.Is(e, class) {
-			kept = append(kept, e)
-		}
-	}
-	return errors.Join(kept...)
 }

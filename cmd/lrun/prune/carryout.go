@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/each"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/internal/gc"
@@ -32,14 +33,10 @@ func (p *plan) expected(root string) outcome {
 // One thing that resists does not stop the rest.
 func (p *plan) carryOut(ctx context.Context, e *env.Env, taggedToo bool) (outcome, error) {
 	var o outcome
-	var errs []error
-	for _, id := range p.containers {
-		err := e.Containers.Prune(ctx, id)
-		if err == nil {
-			o.containers = append(o.containers, id)
-		}
-		errs = append(errs, unlessTaken(err))
-	}
+	err := each.Named(p.containers, func(id string) (string, string, error) { return id, id, nil },
+		func(_, id string) error { return e.Containers.Prune(ctx, id) },
+		func(id string) error { o.containers = append(o.containers, id); return nil })
+	errs := []error{each.Without(each.Without(err, errdefs.ErrFailedPrecondition), errdefs.ErrNotFound)}
 	for _, name := range p.volumes {
 		err := RemoveVolume(ctx, e, name)
 		if err == nil {

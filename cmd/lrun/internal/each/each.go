@@ -64,3 +64,21 @@ func begin[T any](names []string, find func(string) (T, string, error), work fun
 	}
 	return tasks
 }
+
+// Without drops the errors of a class out of those that Named returned.
+func Without(err, class error) error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		if errors.Is(err, class) {
+			return nil
+		}
+		return err
+	}
+	var kept []error
+	for _, e := range joined.Unwrap() {
+		if !errors.Is(e, class) {
+			kept = append(kept, e)
+		}
+	}
+	return errors.Join(kept...)
+}

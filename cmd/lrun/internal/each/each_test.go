@@ -2,6 +2,7 @@ package each_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -112,6 +113,25 @@ func TestNamedStopsAtNoFailureOfDone(t *testing.T) {
 	}, func(string) error { return errRefused })
 	if !errors.Is(err, errRefused) || len(w.worked) != 2 {
 		t.Errorf("got %v after %q", err, w.worked)
+	}
+}
+
+func TestWithout(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"nothing": {nil, ""}, "one": {errMissing, ""}, "another": {errRefused, "refused"},
+		"of both":   {errors.Join(errMissing, errRefused, errMissing), "refused"},
+		"of a kind": {errors.Join(errMissing, fmt.Errorf("b: %w", errMissing)), ""},
+	} {
+		got := ""
+		if err := each.Without(c.err, errMissing); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
 	}
 }
 
