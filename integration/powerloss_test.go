@@ -140,6 +140,9 @@ func (m *powered) sh(format string, args ...any) {
 
 func (m *powered) disk() string { return fmt.Sprintf("%s/%d.img", m.disks, m.losses) }
 
+// next is the disk after the next power loss.
+func (m *powered) next() string { return fmt.Sprintf("%s/%d.img", m.disks, m.losses+1) }
+
 // format begins anew, with an empty store.
 func (m *powered) format() {
 	m.Helper()
@@ -183,9 +186,8 @@ func (m *powered) crash(r *rand.Rand) (lost string) {
 	m.Helper()
 	stop := m.start(r)
 	time.Sleep(time.Duration(r.Int64N(int64(1500 * time.Millisecond)))) // any moment will do
-	next := fmt.Sprintf("%s/%d.img", m.disks, m.losses+1)
 	before := m.facts()
-	if err := clone(m.disk(), next); err != nil {
+	if err := clone(m.disk(), m.next()); err != nil {
 		m.Fatal(err)
 	}
 	promised := m.unchanged(before)

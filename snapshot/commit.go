@@ -53,7 +53,7 @@ func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, e
 		if was.Kind != Active || was.Limit != nil {
 			return fmt.Errorf("it is %s, not an active one without a limit: %w", was.Kind, errdefs.ErrFailedPrecondition)
 		}
-		if err := errors.Join(checkBoot(was), s.checkFree(name)); err != nil {
+		if err := errors.Join(s.checkBoot(was), s.checkFree(name)); err != nil {
 			return err
 		}
 		r = &record{
@@ -117,7 +117,9 @@ func (s *Store) finishCommit(ctx context.Context, c *claim, r *record, o options
 			return err
 		}
 		from := s.record(string(r.Was.Key))
-		if err := c.publish(from); err != nil {
+		// Unless this name is synced, a crash of the machine may bring back the record that is replaced here, beside the one
+		// with the other name. Of a volatile snapshot it may: see mayShare.
+		if err := errors.Join(c.publish(from), s.syncOf(r.Was).Dir(s.recordDir())); err != nil {
 			return err
 		}
 		return os.Rename(from, s.record(string(r.Key)))

@@ -115,6 +115,51 @@ func TestKilledInCommit(t *testing.T) {
 	}
 }
 
+// A crash of the machine in a commit may bring back the record that was replaced, beside the new one: whichever goes first, the
+// bytes stay with the other, and go with the last.
+func TestReplacedRecordIsBack(t *testing.T) {
+	const key, name = "unpack-dead-1", "sha256:layer"
+	for _, order := range [][]string{{key, name}, {name, key}} {
+		for way, remove := range map[string]func(s *Store, what string) error{
+			"Remove": func(s *Store, what string) error { return s.Remove(t.Context(), what) },
+			"Forget": func(s *Store, what string) error { // it leaves active ones to Remove
+				if what == key {
+					return s.Remove(t.Context(), what)
+				}
+				_, orphans, err := s.Forget(t.Context(), []string{what})
+				return errors.Join(err, s.Discard(t.Context(), orphans))
+			},
+		} {
+			t.Run(way+" first "+order[0], func(t *testing.T) {
+				s, _ := newStore(t)
+				ctx := t.Context()
+				info, err := s.Prepare(ctx, key, "", WithVolatile())
+				must(t)(err)
+				edit(t, s.record(key), func(r map[string]any) { r["boot"] = "before" })
+				replaced, err := os.ReadFile(s.record(key))
+				must(t)(err)
+				s.boot = func() (string, error) { return "before", nil }
+				must(t)(s.Commit(ctx, name, key))
+				leave(t, s, "records/"+key+".json", string(replaced))
+
+				s.boot = func() (string, error) { return "after", nil }
+				if _, err := s.Mounts(ctx, key); !errors.Is(err, errdefs.ErrFailedPrecondition) {
+					t.Errorf("what is committed could be written to: %v", err)
+				}
+				for i, what := range order {
+					faults, err := s.Faults(ctx)
+					must(t)(err)
+					if _, err := os.Stat(s.data(info.ID)); err != nil || len(faults) > 0 {
+						t.Errorf("before %s goes: %v, %+v", order[i:], err, faults)
+					}
+					must(t)(remove(s, what))
+				}
+				checkEmpty(t, s)
+			})
+		}
+	}
+}
+
 // A record that was synced stays though its bytes are missing: perhaps a filesystem is not mounted.
 func TestMissingBytes(t *testing.T) {
 	s, d := newStore(t)

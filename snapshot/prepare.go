@@ -10,7 +10,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
-	"github.com/lrun-dev/lrun/internal/boot"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/snapshot/id"
 )
@@ -65,7 +64,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	}
 	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: id.New(), Labels: o.labels, Created: time.Now().UTC(), Limit: o.limit}
 	if o.volatile {
-		if r.Boot, err = boot.ID(); err != nil {
+		if r.Boot, err = s.boot(); err != nil {
 			return nil, err
 		}
 	}

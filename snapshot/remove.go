@@ -30,10 +30,11 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 		}
 		sync = s.syncOf(r)
 		shared := false
-		if r.Kind == Committed { // only these have children or share bytes
-			shared, err = s.users(r)
-		} else {
+		if r.Kind != Committed {
 			err = s.unclaimed(r)
+		}
+		if err == nil && s.mayShare(r) {
+			shared, err = s.users(r)
 		}
 		if err != nil {
 			return err
@@ -57,6 +58,11 @@ func (s *Store) Remove(ctx context.Context, key string) error {
 	}
 	return nil
 }
+
+// mayShare tells whether another record may name r or its bytes. Those of a committed snapshot have children and share bytes. One
+// that is volatile and of another boot may have been committed then: a file system may bring its record back beside that of
+// the committed one (btrfs does, when only another file was synced since).
+func (s *Store) mayShare(r *record) bool { return r.Kind == Committed || s.checkBoot(r) != nil }
 
 // Forget removes the records of those of keys, committed snapshots, that no other snapshot stands on; a child may be
 // among them, before its parent. It reads every record once, however many keys there are, and deletes no bytes: it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 
 	"github.com/containerd/errdefs"
 
@@ -29,19 +30,20 @@ type Store struct {
 	dir    string
 	driver Driver
 	sync   atomicfile.Sync
+	boot   func() (string, error)
 }
 
 // Open returns the store in dir, which it makes when it is missing. Nothing is kept open. A store that has bytes and has lost
 // its records is refused: see layout.Make.
 func Open(dir string, d Driver) (*Store, error) { return OpenWith(dir, d, atomicfile.Durable) }
 
-// OpenWith is Open of a store that, when sync is atomicfile.Volatile, syncs nothing, whatever its methods promise to be
+// OpenWith is Open of a store that, when durable is atomicfile.Volatile, syncs nothing, whatever its methods promise to be
 // durable: after a crash of the machine it may be damaged in ways that nothing finds but a check of every file.
-func OpenWith(dir string, d Driver, sync atomicfile.Sync) (*Store, error) {
-	if err := layout.Make(dir, sync); err != nil {
+func OpenWith(dir string, d Driver, durable atomicfile.Sync) (*Store, error) {
+	if err := layout.Make(dir, durable); err != nil {
 		return nil, fmt.Errorf("open snapshot store: %w", err)
 	}
-	return &Store{dir: dir, driver: d, sync: sync}, nil
+	return &Store{dir: dir, driver: d, sync: durable, boot: sync.OnceValues(boot.ID)}, nil
 }
 
 // Sync tells whether the store syncs what has to be durable. Who writes to its snapshots does as it does.
@@ -102,7 +104,7 @@ func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
 	if r.Kind == Committed {
 		return nil, fmt.Errorf("mount snapshot %q: it is committed, take a view of it: %w", key, errdefs.ErrFailedPrecondition)
 	}
-	if err := checkBoot(r); err != nil {
+	if err := s.checkBoot(r); err != nil {
 		return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
 	}
 	if d, ok := s.driver.(Renewer); ok {
@@ -132,11 +134,11 @@ func (s *Store) renew(ctx context.Context, d Renewer, r *record) error {
 }
 
 // checkBoot refuses a volatile snapshot of an earlier boot.
-func checkBoot(r *record) error {
+func (s *Store) checkBoot(r *record) error {
 	if r.Boot == "" {
 		return nil
 	}
-	boot, err := boot.ID()
+	boot, err := s.boot()
 	if err == nil && boot != r.Boot {
 		err = fmt.Errorf("it was made without syncing, and the machine has started again since; remove it: %w", errdefs.ErrFailedPrecondition)
 	}
