@@ -61,8 +61,11 @@ func (u *session) make(ctx context.Context) (err error) {
 	if err := u.lockLayers(ctx, u.plan.diffIDs()); err != nil {
 		return err
 	}
-	// Once more: whoever had the locks has probably made the layers.
-	if u.plan, err = u.newPlan(ctx, u.task, u.report); err != nil {
+	// Once more: whoever had the locks has probably made the layers. The look at all other chains is for now alone.
+	if u.plan, err = u.newPlan(ctx, u.task, u.report); err == nil {
+		err = u.findDonors(ctx, u.task, u.plan)
+	}
+	if err != nil {
 		return err
 	}
 	for _, d := range u.plan.diffIDs() {

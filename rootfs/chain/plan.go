@@ -68,10 +68,7 @@ func (m *Maker) newPlan(ctx context.Context, t *Task, r *reporter) (*plan, error
 			return nil, fmt.Errorf("image %s: %w", src.Image.ID, err)
 		}
 	}
-	if len(p.steps) == 0 {
-		return p, nil
-	}
-	return p, m.findDonors(ctx, t, p)
+	return p, nil
 }
 
 // planImage adds what one image misses.
@@ -112,7 +109,7 @@ func (m *Maker) planImage(ctx context.Context, p *plan, src *Source, r *reporter
 
 // findDonors looks for committed snapshots of the same layers in other chains, which are sound.
 func (m *Maker) findDonors(ctx context.Context, t *Task, p *plan) error {
-	if !m.unordered {
+	if !m.unordered || len(p.steps) == 0 {
 		return nil
 	}
 	donors := map[string]string{}
