@@ -214,6 +214,7 @@ func (p *planner) credentials() error {
 	}
 	p.do(stage.Step{Op: stage.OpBounding, Flags: spec.Mask(caps.Bounding)})
 	p.do(stage.Step{Op: stage.OpChdir, Path: process.Cwd})
+	p.appArmor(false) // before there is a limit of open files
 	if err := p.limits(); err != nil {
 		return err
 	}
@@ -221,7 +222,6 @@ func (p *planner) credentials() error {
 	for _, g := range process.User.AdditionalGids {
 		groups = binary.NativeEndian.AppendUint32(groups, g)
 	}
-	p.appArmor(false)
 	p.do(stage.Step{Op: stage.OpUser, Flags: uint64(process.User.UID), Attr: uint64(process.User.GID), Blob: groups})
 	if process.NoNewPrivileges || !late {
 		p.capabilities(caps)
