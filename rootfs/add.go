@@ -28,9 +28,19 @@ import (
 // after a kill nothing will be once Sweep has run. The caller closes in. progress, which may be nil,
 // is called from several goroutines, one at a time.
 func (s *Store) Add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, progress func(Event)) ([]image.Record, error) {
+	return s.add(ctx, in, candidates, chain.Task{Progress: progress})
+}
+
+// AddMade is Add of an image whose new layer somebody has just made: nobody looks whether another chain has one like it, which
+// takes time in a store of many layers.
+func (s *Store) AddMade(ctx context.Context, in *blob.Ingest, candidate image.Candidate) ([]image.Record, error) {
+	return s.add(ctx, in, []image.Candidate{candidate}, chain.Task{Unlike: true})
+}
+
+func (s *Store) add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, t chain.Task) ([]image.Record, error) {
 	var records []image.Record
-	t := chain.Task{
-		Progress: progress, Sync: in.Sync, Sound: heal.New(s.root, s.Snapshots).Sound, Retract: s.retract,
+	t = chain.Task{
+		Progress: t.Progress, Unlike: t.Unlike, Sync: in.Sync, Sound: heal.New(s.root, s.Snapshots).Sound, Retract: s.retract,
 		Finish: func(ctx context.Context) (err error) {
 			records, err = s.publishImages(ctx, in, candidates)
 			return err

@@ -56,6 +56,35 @@ func TestAdd(t *testing.T) {
 	})
 }
 
+// A layer that has just been made is added without a look at other chains: not even a damaged record of one is noticed.
+func TestAddMade(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		in, err := w.Blobs.Begin()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		damaged := filepath.Join(w.Snapshots.Dir(), "records", "other.json")
+		if err := os.WriteFile(damaged, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := spec{layers: [][]byte{base, change}, refs: []string{"made"}}
+		c, err := s.ingest(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		records, err := w.AddMade(t.Context(), in, c)
+		if err != nil || len(records) != 1 || records[0].Image != c.Image.ID {
+			t.Fatalf("added %+v, %v", records, err)
+		}
+		if err := os.Remove(damaged); err != nil {
+			t.Fatal(err)
+		}
+		w.whole(t)
+		w.agree(t, c.Image, s.layers)
+	})
+}
+
 func TestAddWithoutAName(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		im := w.mustAdd(t, spec{layers: [][]byte{base}})

@@ -60,6 +60,8 @@ type Task struct {
 	// Sound, unless it is nil, tells whether the bytes of a committed snapshot of another chain may be shared: they are
 	// what they were. It may be asked several times for one.
 	Sound func(ctx context.Context, name string) (bool, error)
+	// Unlike says that no other chain has a layer like those that are missing, or none that is worth a look at all.
+	Unlike bool
 	// Finish is called with the root locked and all chains there. When it fails, nothing that it did
 	// may remain.
 	Finish func(ctx context.Context) error

@@ -109,7 +109,7 @@ func (m *Maker) planImage(ctx context.Context, p *plan, src *Source, r *reporter
 
 // findDonors looks for committed snapshots of the same layers in other chains, which are sound.
 func (m *Maker) findDonors(ctx context.Context, t *Task, p *plan) error {
-	if !m.unordered || len(p.steps) == 0 {
+	if !m.unordered || t.Unlike || len(p.steps) == 0 {
 		return nil
 	}
 	donors := map[string]string{}

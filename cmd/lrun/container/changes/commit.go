@@ -106,7 +106,7 @@ func commit(ctx context.Context, e *env.Env, o commitOptions, c runtime.Containe
 		return "", err
 	}
 	candidate.Refs = refs
-	records, err := roots.Add(ctx, in, []image.Candidate{candidate}, nil)
+	records, err := roots.AddMade(ctx, in, candidate)
 	if err != nil {
 		return "", err
 	}
