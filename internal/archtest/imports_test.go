@@ -70,7 +70,7 @@ var rows = map[string]row{
 	"runtime/launch/console":       {3, nil},                                      // the terminal of an external runtime
 	"runtime/launch/failure":       {3, []string{"runtime/stage"}},                // words for what the stage reports
 	"runtime/launch/process":       {3, nil},
-	"runtime/launch/program":       {3, nil},                                                     // the executable of an external runtime
+	"runtime/launch/program":       {3, []string{"internal/*"}},                                  // the executable of an external runtime
 	"runtime/launch/reach":         {3, []string{"mount", "runtime/filesystem", "runtime/spec"}}, // what an external runtime finds by path
 	"runtime/launch/self":          {3, nil},
 	"runtime/launch/userns":        {3, []string{"internal/*", "runtime/spec"}},

@@ -4,10 +4,13 @@ package calm
 import (
 	"os"
 	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // slack is how late the watching thread may wake, in nanoseconds.
-const slack = "2000000"
+const slack = 2_000_000
 
 // Watcher lets the thread by which the Go runtime watches the others wake up to 2 ms late. It sleeps for 20 µs at a time while
 // anything runs, a hundred times in a start of 10 ms, on one of the processors that have to do the start. What it does can wait that
@@ -17,7 +20,7 @@ const slack = "2000000"
 // be changed all stays as it is.
 func Watcher() {
 	if tid := second(); tid != 0 {
-		_ = os.WriteFile("/proc/"+strconv.Itoa(tid)+"/timerslack_ns", []byte(slack), 0) // only the processor time is at stake
+		_ = os.WriteFile("/proc/"+strconv.Itoa(tid)+"/timerslack_ns", []byte(strconv.Itoa(slack)), 0) // only the processor time is at stake
 	}
 }
 
@@ -36,4 +39,23 @@ func second() int {
 		return 0
 	}
 	return tid
+}
+
+// Usual gives the calling thread, to which its goroutine must be locked, the timers of this process's first thread, if it has those of
+// the watching one: that makes threads when all others stay in system calls, a thread has the timers of who made it, and so has the
+// process that it starts.
+func Usual() error {
+	now, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
+	if err != nil || now != slack {
+		return os.NewSyscallError("prctl", err)
+	}
+	first, err := os.ReadFile("/proc/self/timerslack_ns")
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(first)), 10, 64)
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("prctl", unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(n), 0, 0, 0))
 }

@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/internal/calm"
 	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
@@ -41,6 +42,7 @@ func Spawn(namespaces []specs.LinuxNamespace, ids spec.UserNamespace, group *cgr
 		stack.Ensure()
 		// A container may ask to die with the thread that made it, so this one stays until it has ended.
 		runtime.LockOSThread()
+		_ = calm.Usual() // only how exact timers are is at stake
 		process, socket, exe, err := spawn(namespaces, ids, group)
 		c.process, c.socket = process, socket
 		c.spawned <- err

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/calm"
 )
 
 // Patience is how long one command of a runtime may take, on a slow machine too.
@@ -34,12 +37,20 @@ func Find(runtime string) error {
 	return fmt.Errorf("--runtime %s: it is no program that can be executed: %w: %w", runtime, err, errdefs.ErrInvalidArgument)
 }
 
+// start starts c from a thread with the timers that lrun was started with, for its processes have them too.
+func start(c *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = calm.Usual() // only how exact timers are is at stake
+	return c.Start()
+}
+
 // Run runs a command of a runtime to its end. When it takes longer than patience, or stop is closed, it is killed with
 // all processes of its group, which the container's are not; after stop the error is context.Canceled.
 func Run(c *exec.Cmd, patience time.Duration, stop <-chan struct{}) error {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.WaitDelay = time.Second // after its end, for output that one of its children holds open
-	if err := c.Start(); err != nil {
+	if err := start(c); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
