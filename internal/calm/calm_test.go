@@ -55,6 +55,7 @@ func elsewhere(f func() error) error {
 
 // A thread that the watcher has made gets the timers of the first thread, and any other keeps its own.
 func TestUsual(t *testing.T) {
+	testutil.RequireRoot(t) // to read the timers of another thread
 	first := slackOf(t, os.Getpid())
 	for _, c := range []struct {
 		has  int
