@@ -37,14 +37,13 @@ func (s *Store) AddMade(ctx context.Context, in *blob.Ingest, candidate image.Ca
 	return s.add(ctx, in, []image.Candidate{candidate}, chain.Task{Unlike: true})
 }
 
+// add completes and carries out t, which says how.
 func (s *Store) add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, t chain.Task) ([]image.Record, error) {
 	var records []image.Record
-	t = chain.Task{
-		Progress: t.Progress, Unlike: t.Unlike, Sync: in.Sync, Sound: heal.New(s.root, s.Snapshots).Sound, Retract: s.retract,
-		Finish: func(ctx context.Context) (err error) {
-			records, err = s.publishImages(ctx, in, candidates)
-			return err
-		},
+	t.Sync, t.Sound, t.Retract = in.Sync, heal.New(s.root, s.Snapshots).Sound, s.retract
+	t.Finish = func(ctx context.Context) (err error) {
+		records, err = s.publishImages(ctx, in, candidates)
+		return err
 	}
 	for _, c := range candidates {
 		t.Sources = append(t.Sources, chain.Source{Image: c.Image, Open: func(layer int) (io.ReadCloser, error) {

@@ -20,11 +20,7 @@ import (
 
 func TestAdd(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
-		in, err := w.Blobs.Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
+		in := w.begin(t)
 		s := spec{layers: [][]byte{base, change}, refs: []string{"busybox", "example.com/b:1"}, repoDigest: digest.FromString("repo")}
 		c, err := s.ingest(t.Context(), in)
 		if err != nil {
@@ -59,11 +55,7 @@ func TestAdd(t *testing.T) {
 // A layer that has just been made is added without a look at other chains: not even a damaged record of one is noticed.
 func TestAddMade(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
-		in, err := w.Blobs.Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
+		in := w.begin(t)
 		damaged := filepath.Join(w.Snapshots.Dir(), "records", "other.json")
 		if err := os.WriteFile(damaged, []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
@@ -240,11 +232,7 @@ func TestAddThatFailsLeavesNothing(t *testing.T) {
 // TestWrongDiffIDIsNamed has the error say which blob is wrong and what was expected.
 func TestWrongDiffIDIsNamed(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
-		in, err := w.Blobs.Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
+		in := w.begin(t)
 		c, err := spec{layers: [][]byte{base, change}}.ingest(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)

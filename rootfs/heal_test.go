@@ -176,11 +176,7 @@ func TestAddSharesNoDamage(t *testing.T) {
 			}
 		}
 		last := rootfs.Event{}
-		in, err := w.Blobs.Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer in.Close()
+		in := w.begin(t)
 		c, err := healed.ingest(t.Context(), in)
 		if err == nil {
 			_, err = w.Add(t.Context(), in, []image.Candidate{c}, func(e rootfs.Event) { last = e })

@@ -167,6 +167,17 @@ func compressed(b []byte) []byte {
 	return out.Bytes()
 }
 
+// begin begins an ingest, which ends with the test.
+func (w *world) begin(t testing.TB) *blob.Ingest {
+	t.Helper()
+	in, err := w.Blobs.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close() })
+	return in
+}
+
 // add adds images together and returns them.
 func (w *world) add(ctx context.Context, specs ...spec) ([]image.Image, error) {
 	in, err := w.Blobs.Begin()

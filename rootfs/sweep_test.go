@@ -171,7 +171,7 @@ func TestSweepGoesOnAfterAnError(t *testing.T) {
 		}
 		free := pin(t, path)
 		if err := w.Sweep(ctx); err == nil || !strings.Contains(err.Error(), w.root) {
-			t.Errorf("error %v", err)
+			t.Errorf("got %v", err)
 		}
 		for _, name := range []string{"sha256:1", "sha256:3"} {
 			if _, err := w.Snapshots.Stat(ctx, name); !errdefs.IsNotFound(err) {
@@ -198,7 +198,7 @@ func TestSweepBesideADamagedImage(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := w.Sweep(t.Context()); !errdefs.IsDataLoss(err) || !strings.Contains(err.Error(), im.ID.String()) {
-			t.Errorf("error %v", err)
+			t.Errorf("got %v", err)
 		}
 		w.unchanged(t, before)
 	})
@@ -209,7 +209,7 @@ func TestSweepThatIsCancelled(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		if err := w.Sweep(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("error %v", err)
+			t.Errorf("got %v", err)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func (u *session) make(ctx context.Context) (err error) {
 	if err := u.lockLayers(ctx, u.plan.diffIDs()); err != nil {
 		return err
 	}
-	// Once more: whoever had the locks has probably made the layers. The look at all other chains is for now alone.
+	// Once more: whoever had the locks has probably made the layers. Only now other chains are looked at, all of them.
 	if u.plan, err = u.newPlan(ctx, u.task, u.report); err == nil {
 		err = u.findDonors(ctx, u.task, u.plan)
 	}

@@ -153,7 +153,6 @@ func TestUpperCasePlatform(t *testing.T) {
 	}
 }
 
-// What an image says that it is for puts no line of its own into a message.
 func TestPlatformIsRunByAnyOfItsNames(t *testing.T) {
 	names := map[string][]string{"amd64": {"amd64", "x86_64", "AMD64", "386", "i686"}, "arm64": {"arm64", "aarch64"}}[runtime.GOARCH]
 	if names == nil {
@@ -174,6 +173,7 @@ func TestPlatformIsRunByAnyOfItsNames(t *testing.T) {
 	}
 }
 
+// What an image says that it is for puts no line of its own into a message.
 func TestPlatformIsOneLine(t *testing.T) {
 	im := plainImage()
 	im.Config.Architecture = "arm\nlrun: all is well"
