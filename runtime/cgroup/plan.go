@@ -61,6 +61,8 @@ func (h *Hierarchy) plan(r *specs.LinuxResources) (*plan, error) {
 	if err := h.planUnified(p, r.Unified); err != nil {
 		return nil, err
 	}
+	// With any limit there is a group in each v1 hierarchy that tells programs of limits: the Java virtual machine looks at none
+	// unless it finds them all.
 	limited := len(p.settings) > 0
 	for i, m := range h.mounts {
 		p.wanted[i] = p.wanted[i] || h.always(m) || limited && !m.Unified && m.hasAny("cpu", "cpuacct", "cpuset", "memory", "pids")
@@ -79,8 +81,7 @@ func (h *Hierarchy) find(c controller) (i int, unified bool) {
 }
 
 // always says whether a container has a group in m whatever its limits are: v1's memory and devices, and v2, which counts processes
-// and their time too. With any limit it has a group in each v1 hierarchy that tells programs of limits: the Java virtual machine
-// looks at none unless it finds them all.
+// and their time too.
 func (h *Hierarchy) always(m Mount) bool {
 	if m.Unified || !m.atRoot || m.hasAny("memory", "devices") {
 		return true
