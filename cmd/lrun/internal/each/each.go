@@ -11,7 +11,8 @@ const atOnce = 8
 // One that fails does not stop the others. A second name of one thing, which id tells, waits until all others are done, and is looked up
 // again: the thing may be gone by then.
 func Named[T any](names []string, find func(name string) (thing T, id string, err error), work func(name string, thing T) error, done func(name string) error) error {
-	tasks := begin(names, find, work)
+	tasks := findAll(names, find)
+	begin(names, tasks, work)
 	var errs []error
 	for i, name := range names {
 		t := tasks[i]
@@ -39,10 +40,9 @@ type task[T any] struct {
 	ended chan struct{} // closed when nobody works on it any more
 }
 
-// begin begins to work on all but those that are named again.
-func begin[T any](names []string, find func(string) (T, string, error), work func(string, T) error) []*task[T] {
+// findAll finds all things before anything is done to one.
+func findAll[T any](names []string, find func(string) (T, string, error)) []*task[T] {
 	seen := map[string]bool{}
-	places := make(chan struct{}, atOnce)
 	var tasks []*task[T]
 	for _, name := range names {
 		t := &task[T]{ended: make(chan struct{})}
@@ -50,19 +50,26 @@ func begin[T any](names []string, find func(string) (T, string, error), work fun
 		var id string
 		t.thing, id, t.err = find(name)
 		t.again = t.err == nil && seen[id]
+		seen[id] = true
+	}
+	return tasks
+}
+
+// begin begins to work on what was found, but not on what is named again.
+func begin[T any](names []string, tasks []*task[T], work func(string, T) error) {
+	places := make(chan struct{}, atOnce)
+	for i, t := range tasks {
 		if t.err != nil || t.again {
 			close(t.ended)
 			continue
 		}
-		seen[id] = true
 		go func() {
 			defer close(t.ended)
 			places <- struct{}{}
-			t.err = work(name, t.thing)
+			t.err = work(names[i], t.thing)
 			<-places
 		}()
 	}
-	return tasks
 }
 
 // Without drops the errors of a class out of those that Named returned.

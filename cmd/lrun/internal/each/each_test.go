@@ -18,6 +18,7 @@ type world struct {
 	sync.Mutex
 
 	there  map[string]bool
+	found  int // how often find was asked
 	worked []string
 	most   int // how many were worked on at once
 	now    int
@@ -26,6 +27,7 @@ type world struct {
 func (w *world) find(name string) (thing, id string, err error) {
 	w.Lock()
 	defer w.Unlock()
+	w.found++
 	for id := range w.there {
 		if strings.HasPrefix(id, name) {
 			return "thing " + id, id, nil
@@ -78,7 +80,7 @@ func TestNamed(t *testing.T) {
 	}
 }
 
-// Several at once, but not all of many.
+// Several at once, but not all of many, and none before all were found: what a name means may change with what is done.
 func TestNamedAtOnce(t *testing.T) {
 	w := &world{there: map[string]bool{}}
 	var names []string
@@ -91,10 +93,13 @@ func TestNamedAtOnce(t *testing.T) {
 		w.begin(name)
 		defer w.end(name, true)
 		w.Lock()
-		together := w.now > 1
+		together, found := w.now > 1, w.found
 		w.Unlock()
 		if together {
 			closeOnce.Do(func() { close(second) })
+		}
+		if found != len(names) {
+			return fmt.Errorf("it was begun when %d were found", found)
 		}
 		<-second // nobody ends before there are two
 		return nil
