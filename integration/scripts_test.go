@@ -37,6 +37,19 @@ func TestScripts(t *testing.T) {
 	runScripts(t, scripts, "")
 }
 
+// TestAlone runs the scripts of testdata/alone, one after the other and none beside others: they change what all containers
+// of the machine have in common.
+func TestAlone(t *testing.T) {
+	testutil.RequireRoot(t)
+	scripts, err := filepath.Glob("testdata/alone/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) { runScripts(t, []string{script}, "") })
+	}
+}
+
 // TestRunc runs the scripts about run once more, with runc in place of the built-in runtime.
 func TestRunc(t *testing.T) {
 	testutil.RequireRoot(t)

@@ -39,7 +39,7 @@ vm_units=(
 	./layer/... ./mount/... ./overlay/... ./snapshot/... ./rootfs/... ./runtime/... ./volume/...
 )
 vm_quick_units=(./mount/... ./overlay/... ./runtime/cgroup/... ./snapshot/overlayfs/...)
-vm_quick_scripts='^TestScripts$/^(builtin-hello|run-apparmor|run-limits|run-privileges|run-filesystems|nothing-left|layers-untouched)$'
+vm_quick_scripts='^(TestAlone|TestScripts)$/^(apparmor-load|builtin-hello|run-apparmor|run-limits|run-privileges|run-filesystems|nothing-left|layers-untouched)$'
 
 # plan_units compiles the tests of packages and adds them to the plan.
 plan_units() {

@@ -34,6 +34,11 @@ func isSysctl(s stage.Step) bool {
 	return s.Op == stage.OpAttribute && len(s.Data) == 1 && strings.HasPrefix(s.Data[0], Sysctls)
 }
 
+// isAppArmor says whether a step takes a profile of AppArmor: it alone has a second file to try, that of old kernels.
+func isAppArmor(s stage.Step) bool {
+	return s.Op == stage.OpAttribute && len(s.Data) == 2
+}
+
 func describe(s stage.Step) string {
 	switch s.Op {
 	case stage.OpJoin:
@@ -79,10 +84,10 @@ func describeProcess(s stage.Step) string {
 func opName(s stage.Step) string {
 	switch s.Op {
 	case stage.OpAttribute:
-		if s.Data[0] == Label { // for AppArmor it is the second
-			return fmt.Sprintf("take the SELinux context %q", s.Path)
+		if isAppArmor(s) {
+			return fmt.Sprintf("take the AppArmor profile %q", s.Path)
 		}
-		return fmt.Sprintf("take the AppArmor profile %q", s.Path)
+		return fmt.Sprintf("take the SELinux context %q", s.Path)
 	case stage.OpUnshare:
 		return "make a namespace"
 	case stage.OpPivot:
@@ -115,6 +120,8 @@ func advise(s stage.Step, errno unix.Errno, err error) error {
 		return fmt.Errorf("%w: that is above the hard limit of lrun, which lacks CAP_SYS_RESOURCE to raise it, or above /proc/sys/fs/nr_open", err)
 	case isSysctl(s) && errors.Is(errno, unix.ENOENT):
 		return fmt.Errorf("%w: there is none of that name in the container's namespaces", err)
+	case isAppArmor(s) && errors.Is(errno, unix.ENOENT):
+		return fmt.Errorf("%w: the kernel has no profile of that name any more; load it with 'apparmor_parser -r FILE', lrun's own by starting the container again", err)
 	case s.Op == stage.OpMask && errors.Is(errno, unix.ENODEV):
 		return fmt.Errorf("%w: it is covered by the container's /dev/null, which is another device", err)
 	case s.Op == stage.OpDevice && errors.Is(errno, unix.EEXIST):

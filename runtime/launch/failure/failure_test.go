@@ -29,7 +29,10 @@ func TestWords(t *testing.T) {
 		"become user 5, group 6":                   {stage.Step{Op: stage.OpUser, Flags: 5, Attr: 6}, unix.EINVAL},
 		`take the SELinux context "a:b:c"`:         {stage.Step{Op: stage.OpAttribute, Path: "a:b:c", Data: []string{failure.Label}}, unix.EINVAL},
 		`take the AppArmor profile "x"`:            {stage.Step{Op: stage.OpAttribute, Path: "x", Data: []string{"/proc/thread-self/attr/apparmor/exec", failure.Label}}, unix.EACCES},
-		"load the seccomp filter":                  {stage.Step{Op: stage.OpSeccomp}, unix.EINVAL},
+		`take the AppArmor profile "y" inside the container: no such file or directory: the kernel has no profile`: {
+			stage.Step{Op: stage.OpAttribute, Path: "y", Data: []string{"/a", "/b"}}, unix.ENOENT,
+		},
+		"load the seccomp filter": {stage.Step{Op: stage.OpSeccomp}, unix.EINVAL},
 	} {
 		err := failure.Of(c.step, &stage.Failure{Errno: c.errno})
 		if !errors.Is(err, c.errno) || !strings.HasPrefix(err.Error(), want) {
