@@ -135,10 +135,21 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 	if err != nil {
 		return c, nil, err
 	}
-	if err := containers(e).TakeIDs(&c); err != nil {
+	if err := takeIDs(e, &c); err != nil {
 		return c, nil, errors.Join(err, discardClaim(o, claim, nil))
 	}
 	return c, claim, nil
+}
+
+// takeIDs records in the root which ids c has of its own, once that is known to be a root.
+func takeIDs(e *env.Env, c *runtime.Container) error {
+	if !c.Settings.UserNS.Auto {
+		return nil
+	}
+	if _, err := e.Images(); err != nil {
+		return err
+	}
+	return containers(e).TakeIDs(c)
 }
 
 // fill makes the container's root, its volumes and its record. If anything fails, discard takes it back.
