@@ -17,9 +17,29 @@ import (
 type Owners struct {
 	// Namespace is /proc/PID/ns/user, open.
 	Namespace *os.File
+	// Mounts is /proc/PID/ns/mnt of the same process, open, for OpenIn; nil: not known.
+	Mounts *os.File
 	// UID and GID are what root of the namespace is outside.
 	UID, GID int
 }
+
+// OwnersOf opens the namespaces of a process, for Close.
+func OwnersOf(pid int) (*Owners, error) {
+	user, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", pid))
+	if err != nil {
+		return nil, err
+	}
+	mounts, err := os.Open(fmt.Sprintf("/proc/%d/ns/mnt", pid))
+	if err != nil {
+		return nil, errors.Join(err, user.Close())
+	}
+	return &Owners{Namespace: user, Mounts: mounts}, nil
+}
+
+// Close closes the namespaces.
+func (o Owners) Close() error { return errors.Join(o.Namespace.Close(), o.Mounts.Close()) }
+
+func isRecursive(o Option) bool { return o.Key == "rbind" }
 
 // OpenMapped is Open of a mount in which the owners of all files are translated. Nothing on disk changes. Of a bind with
 // "rbind" the mounts below are translated too. Of any other type all options with Dirs are; their directories must have
@@ -44,7 +64,7 @@ func (m Mount) openMappedBind(attr uint64, options []Option, o Owners) (*os.File
 	if err != nil {
 		return nil, err
 	}
-	recursive := slices.ContainsFunc(options, func(o Option) bool { return o.Key == "rbind" })
+	recursive := slices.ContainsFunc(options, isRecursive)
 	if err := m.translate(f, o, recursive); err != nil {
 		_ = f.Close() // the first error tells more
 		return nil, err

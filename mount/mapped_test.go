@@ -22,7 +22,7 @@ func owners(t *testing.T) Owners {
 	t.Helper()
 	c := exec.Command("sleep", "1000")
 	ids := []syscall.SysProcIDMap{{HostID: mappedRoot, Size: 100}}
-	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids, Pdeathsig: unix.SIGKILL}
+	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, UidMappings: ids, GidMappings: ids, Pdeathsig: unix.SIGKILL}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -30,12 +30,13 @@ func owners(t *testing.T) Owners {
 		c.Process.Kill()
 		c.Wait()
 	})
-	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/user", c.Process.Pid))
+	o, err := OwnersOf(c.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() })
-	return Owners{Namespace: f, UID: mappedRoot, GID: mappedRoot}
+	t.Cleanup(func() { o.Close() })
+	o.UID, o.GID = mappedRoot, mappedRoot
+	return *o
 }
 
 func ownerOf(t *testing.T, path string) int {

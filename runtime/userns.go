@@ -69,32 +69,31 @@ func (p *Pending) Owners() (*mount.Owners, error) {
 	if _, _, err := (begun{p}).Child(); err != nil {
 		return nil, err
 	}
-	namespace, err := p.openUserNS()
+	o, err := p.openOwners()
 	if err != nil {
 		return nil, err
 	}
-	o := &mount.Owners{Namespace: namespace}
 	o.UID, o.GID = ids.Root()
 	p.owners = o
 	return o, nil
 }
 
-// openUserNS opens the first process's user namespace. An external runtime makes that later: then it is another one with
+// openOwners opens the first process's namespaces. An external runtime makes that later: then it is another one with
 // the same map, which is all that a mount takes of it.
-func (p *Pending) openUserNS() (f *os.File, err error) {
+func (p *Pending) openOwners() (o *mount.Owners, err error) {
 	child := p.child
 	if child == nil {
 		child = launch.Spawn([]specs.LinuxNamespace{{Type: specs.UserNamespace}}, p.c.Settings.UserNS, nil)
 		defer func() { err = errors.Join(err, child.Abandon()) }()
 	}
-	return child.UserNamespace()
+	return child.Owners()
 }
 
 func (p *Pending) closeOwners() error {
 	if p.owners == nil {
 		return nil
 	}
-	err := p.owners.Namespace.Close()
+	err := p.owners.Close()
 	p.owners = nil
 	return err
 }

@@ -13,7 +13,10 @@ import (
 )
 
 // Bind clones the mount at the source of m, a bind of a configuration. An option that a bind cannot have is
-// errdefs.ErrNotImplemented; what would hide parts of /proc is errdefs.ErrInvalidArgument (see OverProc). With idmap the owners of the files are mapped by owners, which may else be nil. The caller closes the clone.
+// errdefs.ErrNotImplemented; what would hide parts of /proc is errdefs.ErrInvalidArgument (see OverProc). With idmap the owners of
+// the files are mapped by owners, which is nil for a container in the host's user namespace. Without idmap, root of another
+// is held to what the host's mount allows, and what it mounts in a shared bind does not come to the host (see mount.OpenIn). The
+// caller closes the clone.
 func Bind(m specs.Mount, owners *mount.Owners) (*os.File, error) {
 	attr, rest := Split(m.Options)
 	b := mount.Mount{Type: "bind", Source: m.Source, ReadOnly: attr&unix.MOUNT_ATTR_RDONLY != 0}
@@ -36,8 +39,11 @@ func Bind(m specs.Mount, owners *mount.Owners) (*os.File, error) {
 		}
 	}
 	open := b.Open
-	if mapped {
+	switch {
+	case mapped:
 		open = func() (*os.File, error) { return b.OpenMapped(*owners) }
+	case owners != nil && owners.Mounts != nil:
+		open = func() (*os.File, error) { return b.OpenIn(owners.Mounts) }
 	}
 	tree, err := open()
 	if err != nil {

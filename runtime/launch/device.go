@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/filesystem"
 	"github.com/lrun-dev/lrun/runtime/launch/failure"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -27,7 +29,10 @@ func (p *planner) devices() error {
 			continue
 		}
 		if p.request.UserNS.Own() {
-			return unsupported("the device %s, which is not on the container's own /dev, with --userns", d.Path)
+			if err := p.attachDevice(d); err != nil {
+				return fmt.Errorf("make the device %s: %w", d.Path, err)
+			}
+			continue
 		}
 		mode, uid, gid := uint64(unix.S_IFCHR|0o666), uint64(0), uint64(0)
 		if d.Type == "b" {
@@ -45,6 +50,25 @@ func (p *planner) devices() error {
 		number := unix.Mkdev(uint32(d.Major), uint32(d.Minor))
 		p.do(stage.Step{Op: stage.OpDevice, Path: d.Path, Flags: plain(d.Path), Blob: stage.Numbers(mode, number, uid, gid)})
 	}
+	return nil
+}
+
+// attachDevice plans a node that the root of a user namespace cannot make, as a mount of its own.
+func (p *planner) attachDevice(d specs.LinuxDevice) error {
+	const name = "0"
+	fs, err := filesystem.Open("tmpfs", []string{"mode=755", "size=64k"}, unix.MOUNT_ATTR_NOEXEC)
+	if err != nil {
+		return err
+	}
+	defer fs.Close()
+	if err := filesystem.MakeDevice(int(fs.Fd()), name, d, p.request.UserNS); err != nil {
+		return err
+	}
+	node, err := mount.OpenFile(fs, name)
+	if err != nil {
+		return err
+	}
+	p.add(stage.Step{Op: stage.OpAttach, FD: p.own(node), Path: d.Path, Flags: plain(d.Path) | stage.IsFile})
 	return nil
 }
 

@@ -1,21 +1,19 @@
 package launch
 
 import (
-	"os"
-
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/lrun-dev/lrun/runtime/launch/userns"
+	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/stage"
 )
 
-// UserNamespace waits for the child and opens its user namespace, which the caller closes.
-func (c *Child) UserNamespace() (*os.File, error) {
+// Owners waits for the child and opens its namespaces, which the caller closes. Who root is there is the caller's to say.
+func (c *Child) Owners() (*mount.Owners, error) {
 	if _, err := c.wait(); err != nil {
 		return nil, err
 	}
-	return userns.Open(c.process.Pid)
+	return mount.OwnersOf(c.process.Pid)
 }
 
 // lateNamespaces makes the IPC namespace only when the child is root of its user namespace: the owner of /dev/mqueue is who

@@ -27,12 +27,11 @@ func runMapped(t *testing.T, s spec.Settings, change func(*specs.Spec)) (stdout,
 	}
 	r := launch.Request{Spec: c, UserNS: s.UserNS, AttachAt: t.TempDir()}
 	child := launch.Spawn(c.Linux.Namespaces, s.UserNS, nil)
-	namespace, err := child.UserNamespace()
-	if err != nil {
+	var err error
+	if r.Owners, err = child.Owners(); err != nil {
 		t.Fatal(err)
 	}
-	defer namespace.Close()
-	r.Owners = &mount.Owners{Namespace: namespace}
+	defer r.Owners.Close()
 	r.Owners.UID, r.Owners.GID = s.UserNS.Root()
 	dir, _ := busyboxRoot(t)
 	if r.Root, err = (mount.Mount{Type: "bind", Source: dir}).OpenMapped(*r.Owners); err != nil {

@@ -4,7 +4,6 @@ package userns
 import (
 	"errors"
 	"fmt"
-	"os"
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -46,9 +45,6 @@ func Explain(attr *syscall.SysProcAttr, err error) error {
 	}
 	return err
 }
-
-// Open opens the user namespace of a process, which the caller closes.
-func Open(pid int) (*os.File, error) { return os.Open(fmt.Sprintf("/proc/%d/ns/user", pid)) }
 
 // RaiseLimits lets the process pid, which is nobody on the host, set limits above its own. It does not set them: the process
 // has to live with them before they are the container's. A limit of an unknown name is left alone.

@@ -2,7 +2,6 @@ package userns_test
 
 import (
 	"errors"
-	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -49,17 +48,6 @@ func TestExplainNoRoomForProcesses(t *testing.T) {
 		if got := userns.Explain(attr, unix.EAGAIN); !errors.Is(got, unix.EAGAIN) || !strings.Contains(got.Error(), "pids.max") {
 			t.Errorf("got %v", got)
 		}
-	}
-}
-
-func TestOpen(t *testing.T) {
-	f, err := userns.Open(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := userns.Open(1 << 30); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("got %v", err)
 	}
 }
 
