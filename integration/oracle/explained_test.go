@@ -34,7 +34,7 @@ func explanations() []explanation {
 		},
 		{
 			"covers of directories", "lrun's empty directories have no space and a mount that is read-only; runc's have a file system that is",
-			`mount (?:/proc|/sys)/[\w/]+: (.*) ro,relatime \[\] tmpfs tmpfs rw,size=0k,nr_inodes=1,mode=755 ≠ (.*) ro,relatime \[\] tmpfs tmpfs ro` +
+			`mount (?:/proc|/sys)/[\w/]+: (.*) ro,relatime \[\] tmpfs tmpfs rw,size=0k,nr_inodes=1,mode=755(?:,uid=map\+0,gid=map\+0)? ≠ (.*) ro,relatime \[\] tmpfs tmpfs ro(?:,uid=map\+0,gid=map\+0)?` +
 				`|access /(?:proc/acpi|proc/scsi|proc/asound|sys/firmware|sys/devices/virtual/powercap): EACCES ≠ EROFS`, "",
 		},
 		{
@@ -66,8 +66,19 @@ func explanations() []explanation {
 			`descriptor [012]: (/dev/pts/0 .*) flags 0x80002 ≠ (/dev/pts/0 .*) flags 0x8002`, "-t ",
 		},
 		{
-			"mounts that follow the host", "runc has the container's root follow the host where one of its mounts does; the built-in one is private",
-			`mount /: .* \[\] .* ≠ .* \[master\] .*`, ":rslave",
+			"mounts that follow the host", "runc has the container's root follow the host where one of its mounts does, and in a user namespace; the built-in one is private",
+			`mount /: .* \[\] .* ≠ .* \[master\] .*`, ":rslave| --userns (?:auto|0)",
+		},
+		{
+			"devices in a user namespace", "lrun makes /dev, its devices and the directory of the hierarchies itself, with the ids that they have inside; runc makes the directories " +
+				"inside and binds the host's devices, which are nobody's there, and gets an input that has ended in place of /dev/null",
+			`mount /(?:dev|sys/fs/cgroup): .* ≠ .*,uid=map\+0,gid=map\+0|mount /dev/[\w/-]+: nothing ≠ on /dev root /\w+ .* (?:devtmpfs .*|tmpfs none .*)` +
+				`|mount /proc/\w+: on /proc root /null .* tmpfs .* ≠ on /proc root /null .* devtmpfs .*|file /dev/[\w/-]+: \d+ 0:0 \d+:\d+ on .* ≠ \d+ (?:0:0|65534:65534) \d+:\d+ on .*` +
+				`|(?:open|write) /dev/[\w-]+: ENXIO ≠ EACCES|descriptor 0: /dev/null .* ≠ pipe: .*|file /dev/stdin: .* ≠ .* on 0x50495045 .*`, " --userns (?:auto|0)",
+		},
+		{
+			"message queues in a user namespace", "runc makes them before it has a group in that namespace",
+			`file /dev/mqueue: 41777 0:0 (.*) ≠ 41777 0:65534 (.*)`, " --userns (?:auto|0)",
 		},
 		{
 			"the caller's umask", "with runc it bears on the places that are made for mounts",

@@ -43,6 +43,9 @@ func newMachine(t *testing.T) *machine {
 	}
 	testutil.LeakCheck(t)
 	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // which users of other namespaces than the host's go through
+		t.Fatal(err)
+	}
 	if err := unix.Mount("oracle", dir, "tmpfs", 0, "mode=0755"); err != nil { // TMPDIR may be on overlayfs
 		t.Fatal(err)
 	}

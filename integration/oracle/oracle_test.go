@@ -147,11 +147,29 @@ func (m *machine) normal(text, id string) string {
 		text = strings.ReplaceAll(text, link, kind+" of the host")
 	}
 	text = strings.ReplaceAll(text, "session keyring\tnumber "+m.keyring+" ", "session keyring\tof the host ")
-	text = named(text)
+	text = unmapped(named(text))
 	for _, r := range m.replacements {
 		text = r.from.ReplaceAllString(text, r.to)
 	}
 	return text
+}
+
+// unmapped replaces the host's ids of a container with a user namespace by what they are inside: auto gives each its own.
+func unmapped(text string) string {
+	found := regexp.MustCompile(`(?m)^self uid_map\t *0 +(\d+) +65536\r?$`).FindStringSubmatch(text)
+	if found == nil {
+		return text
+	}
+	first, err := strconv.Atoi(found[1])
+	if err != nil {
+		return text
+	}
+	return regexp.MustCompile(`\b\d{9,10}\b`).ReplaceAllStringFunc(text, func(digits string) string {
+		if n, err := strconv.Atoi(digits); err == nil && n >= first && n < first+65536 {
+			return fmt.Sprintf("map+%d", n-first)
+		}
+		return digits
+	})
 }
 
 // named replaces the numbers of the program, its init and the parent of both by what they are, where they have any. Without an
@@ -213,5 +231,16 @@ func TestNamed(t *testing.T) {
 		if got := named(text); got != want {
 			t.Errorf("%q is %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestUnmapped(t *testing.T) {
+	const host = "self uid_map\t         0          0 4294967295\nmount /dev\tuid=1900000000"
+	if got := unmapped(host); got != host {
+		t.Errorf("got %q", got)
+	}
+	got := unmapped("self uid_map\t         0 1900000000      65536\r\nmount /dev\tuid=1900000000,gid=1900065535,x=1900065536,y=19000000000")
+	if want := "self uid_map\t         0 map+0      65536\r\nmount /dev\tuid=map+0,gid=map+65535,x=1900065536,y=19000000000"; got != want {
+		t.Errorf("got %q", got)
 	}
 }

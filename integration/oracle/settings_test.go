@@ -22,6 +22,8 @@ const (
 	outside, last                      = "caller", "program"
 	hostname, names, network, ipc, uts = "hostname", "names", "network", "ipc", "uts"
 	content, sysctls, initial          = "content", "sysctls", "init"
+	processes, groups, mapped          = "pid", "cgroup namespace", "user namespace"
+	privileged                         = "privileged"
 )
 
 func dimensions() []dimension {
@@ -31,11 +33,11 @@ func dimensions() []dimension {
 // sharing is what a container has of its own, of the host, or of another.
 func sharing() []dimension {
 	return []dimension{
-		{"pid", 7, []string{"", "--pid host", "--pid container:donor"}},
+		{processes, 7, []string{"", "--pid host", "--pid container:donor"}},
 		{ipc, 7, []string{"", "--ipc host", "--ipc private", "--ipc shareable", "--ipc none", "--ipc container:donor"}},
 		{uts, 9, []string{"", "--uts host"}},
-		{"cgroup namespace", 7, []string{"", "--cgroupns host", "--cgroupns private"}},
-		{"user namespace", 7, []string{"", "--userns host"}},
+		{groups, 7, []string{"", "--cgroupns host", "--cgroupns private"}},
+		{mapped, 7, []string{"", "--userns host", "--userns auto", "--userns 0:1900000000:65536"}},
 		{content, 7, []string{"", "--rootfs DIR/rootfs", "--rootfs DIR/copy:rw"}},
 		{"volumes of another", 5, []string{"", "--volumes-from donor", "--volumes-from donor:ro"}},
 		{"named volumes", 4, []string{"", "-v named:/home", "-v named:/named/place:ro", "--mount type=volume,src=named,dst=/named"}},
@@ -64,7 +66,7 @@ func confinement() []dimension {
 			"--cap-add SYSLOG --cap-add SYS_BOOT", "--cap-add SYS_MODULE --cap-add SYS_PACCT", "--cap-add SYS_NICE --cap-add SYS_RAWIO",
 			"--cap-add SYS_TTY_CONFIG --cap-add DAC_READ_SEARCH", "--cap-drop DAC_OVERRIDE --cap-drop SETUID",
 		}},
-		{"privileged", 9, []string{"", "--privileged"}},
+		{privileged, 9, []string{"", "--privileged"}},
 		{"root", 2, []string{"", "--read-only"}},
 		{"tmpfs", 3, []string{
 			"", "--tmpfs /t", "--tmpfs /t:size=1m,mode=700", "--tmpfs /t:exec,mode=1777", "--tmpfs /t --tmpfs /t/in/deep", "--tmpfs /run",
@@ -103,10 +105,10 @@ func confinement() []dimension {
 			"", "--ulimit nofile=100:200 --ulimit core=0", "--ulimit nproc=50", "--ulimit stack=65536:1048576", "--ulimit memlock=4096:65536",
 			"--ulimit nofile=20:30",
 		}},
-		{"groups", 5, []string{"", "--group-add extra", "--group-add 4000 --group-add staff --group-add 0"}},
+		{"further groups", 5, []string{"", "--group-add extra", "--group-add 4000 --group-add staff --group-add 0"}},
 		{"killer", 5, []string{"", "--oom-score-adj 500", "--oom-score-adj 1000"}},
 		{"notes", 9, []string{"", "--annotation a.b=c -l x=y", "--stop-signal USR1"}},
-		{"processes", 3, []string{"", "--pids-limit 100", "--pids-limit -1"}},
+		{"number of processes", 3, []string{"", "--pids-limit 100", "--pids-limit -1"}},
 		{outside, 3, []string{
 			"", "umask 077", "umask 0", "trap '' INT HUP USR1 PIPE", "ulimit -n 512", "ulimit -c 0", "exec 5</etc/passwd", "exec 0<&-", "cd /proc/self/fd",
 			"echo 100 >/proc/self/oom_score_adj", "renice -n 3 $$ >/dev/null",
@@ -149,6 +151,17 @@ func (s setting) arguments(image string) []string {
 func (s setting) settle() {
 	named := func(text string, some ...string) bool {
 		return slices.ContainsFunc(some, func(word string) bool { return strings.Contains(text, word) })
+	}
+	if strings.HasPrefix(s[mapped], "--userns ") && s[mapped] != "--userns host" { // which shares nothing
+		s[privileged], s[content] = "", ""
+		for _, d := range []string{processes, ipc, uts, groups, network} {
+			if named(s[d], "host", "container:") {
+				s[d] = ""
+			}
+		}
+		if named(s[names], "--domainname") { // runc sets it in /proc/sys, where only the host's root may write
+			s[names] = ""
+		}
 	}
 	joined := named(s[network], "container:")
 	if joined || s[uts] != "" {
