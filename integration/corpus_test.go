@@ -53,7 +53,7 @@ func (s selection) takes(taken map[string]int, name string, class error, layers 
 func TestCorpus(t *testing.T) {
 	testutil.RequireRoot(t)
 	t.Run("driver", func(t *testing.T) {
-		t.Setenv("TMPDIR", "/dev/shm") // hundreds of small images, each synced
+		testutil.InMemory(t) // hundreds of small images, each synced
 		checkCorpus(t, cmp.Or(os.Getenv(driverEnv), "overlayfs"), selection{2, 1000, 130})
 	})
 	t.Run("btrfs", func(t *testing.T) {

@@ -31,7 +31,7 @@ import (
 // lrun saves skopeo copies, and all of it is the same image.
 func TestOtherTools(t *testing.T) {
 	testutil.RequireRoot(t)
-	t.Setenv("TMPDIR", "/dev/shm") // both sync every file
+	testutil.InMemory(t) // both sync every file
 	var seen []decision
 	for _, c := range archives.All(image.HostPlatform()) {
 		if c.Large {

@@ -63,6 +63,15 @@ func Kernel(t testing.TB, major, minor int) bool {
 	return m > major || m == major && n >= minor
 }
 
+// InMemory puts the temporary directories of t into memory, where nothing waits for a disk, if tmpfs has there what files of
+// layers have (xattrs of users: Linux 6.6).
+func InMemory(t *testing.T) {
+	t.Helper()
+	if Kernel(t, 6, 6) {
+		t.Setenv("TMPDIR", "/dev/shm")
+	}
+}
+
 // Missing ends a test that lacks something of the machine: a tool, a header, a filesystem. Where LRUN_TEST_ROOT is 1,
 // scripts/provision was to bring it, and the test fails; elsewhere it is skipped.
 func Missing(t testing.TB, what any) {

@@ -102,17 +102,17 @@ func runIn(t testing.TB, r launch.Request, group *cgroup.Group, filter []byte, s
 		}
 		p.Stdin.Close()
 	}
-	out := make(chan string)
-	for _, f := range []*os.File{p.Stdout, p.Stderr} {
+	all := func(f *os.File) <-chan string {
+		out := make(chan string, 1)
 		go func() {
 			b, _ := io.ReadAll(f)
 			f.Close()
 			out <- string(b)
-			close(out)
 		}()
-		stdout, stderr = stderr, <-out
-		out = make(chan string)
+		return out
 	}
+	first, second := all(p.Stdout), all(p.Stderr)
+	stdout, stderr = <-first, <-second
 	code, err = p.Wait()
 	return stdout, stderr, code, err
 }
