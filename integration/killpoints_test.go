@@ -175,7 +175,7 @@ func (k *killTest) prepare(args string) {
 	}
 	k.Cleanup(func() { _ = c.Wait() }) // it ends by a signal
 	go func() { _, _ = c.Process.Wait() }()
-	for end := time.Now().Add(20 * time.Second); k.must("ps -q --filter name=victim") == ""; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testutil.Patience(20 * time.Second)); k.must("ps -q --filter name=victim") == ""; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			k.Fatalf("%s: it never ran", args)
 		}
@@ -223,7 +223,7 @@ func (k *killTest) same(n int, when string) {
 		return slices.DeleteFunc(slices.Concat(now, k.clean), func(s string) bool { return slices.Contains(now, s) && slices.Contains(k.clean, s) })
 	}
 	found := difference()
-	for end := time.Now().Add(leakPatience); len(found) > 0 && time.Now().Before(end); {
+	for end := time.Now().Add(testutil.Patience(leakPatience)); len(found) > 0 && time.Now().Before(end); {
 		time.Sleep(50 * time.Millisecond)
 		next := difference()
 		found = slices.DeleteFunc(found, func(s string) bool { return !slices.Contains(next, s) })
@@ -279,7 +279,7 @@ func (k *killTest) must(args string) string {
 }
 
 func (k *killTest) command(name string, args ...string) *exec.Cmd {
-	c := exec.Command("timeout", append([]string{"-k", "5", "60", name}, args...)...)
+	c := exec.Command("timeout", append([]string{"-k", "5", seconds(commandLimit), name}, args...)...)
 	c.Env = append(os.Environ(), "LRUN_ROOT="+k.work+"/root", "LRUN_STATE="+k.work+"/state", "LRUN_DRIVER="+cmp.Or(os.Getenv(driverEnv), "overlayfs"))
 	return c
 }
