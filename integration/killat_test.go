@@ -12,14 +12,16 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
-// survivorPatience is how long what a killed command has started may outlive it.
+// survivorPatience is how long what a killed command has started may outlive it, before testutil.Patience.
 const survivorPatience = 2 * time.Second
 
 // killatMain is killat N COMMAND ARGUMENT…: it kills the command, with SIGKILL, when it or a process that it has
-// started is about to do its N-th system call that changes something; 0 is never. It waits until all of them are gone, two
-// seconds at most after the kill, and prints how many such calls it saw, whether it has killed, and whether something lives
+// started is about to do its N-th system call that changes something; 0 is never. It waits until all of them are gone,
+// survivorPatience at most after the kill, and prints how many such calls it saw, whether it has killed, and whether something lives
 // on. The command's output is dropped, its exit code too.
 //
 // Calls that only look are not counted: a kill before one is the same as a kill before the next that changes something.
@@ -86,7 +88,7 @@ func (s *stepper) loop() error {
 			return fmt.Errorf("wait: %w", err)
 		case pid == 0:
 			if deadline.IsZero() {
-				deadline = time.Now().Add(survivorPatience)
+				deadline = time.Now().Add(testutil.Patience(survivorPatience))
 			}
 			if time.Now().After(deadline) {
 				s.survived = true // and goes on untraced when this process ends
