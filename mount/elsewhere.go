@@ -33,6 +33,19 @@ func (m Mount) OpenIn(namespace *os.File) (f *os.File, err error) {
 	return f, err
 }
 
+// OpenMappedIn is OpenMapped of a bind that OpenIn opens in the mount namespace of o.
+func (m Mount) OpenMappedIn(o Owners) (*os.File, error) {
+	f, err := m.OpenIn(o.Mounts)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.translate(f, o, slices.ContainsFunc(m.Options, isRecursive)); err != nil {
+		_ = f.Close() // the first error tells more
+		return nil, err
+	}
+	return f, nil
+}
+
 // openElsewhere changes the calling thread for good.
 func (m Mount) openElsewhere(namespace *os.File, path string) (*os.File, error) {
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {

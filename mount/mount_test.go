@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -187,6 +188,21 @@ func TestCloseEndsMount(t *testing.T) {
 }
 
 // mount(2) by number changes working directory and namespace of its thread, and of no other.
+// threadsElsewhere are those of this process that are in another mount namespace than ns.
+func threadsElsewhere(t *testing.T, ns string) (list []string) {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if its, err := os.Readlink("/proc/self/task/" + task.Name() + "/ns/mnt"); err == nil && its != ns {
+			list = append(list, task.Name())
+		}
+	}
+	return list
+}
+
 func TestByNumberKeepsToItsThread(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)
@@ -210,15 +226,12 @@ func TestByNumberKeepsToItsThread(t *testing.T) {
 		})
 	}
 	all.Wait()
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
+	elsewhere := threadsElsewhere(t, before[1])
+	for end := time.Now().Add(testutil.Patience(10 * time.Second)); len(elsewhere) > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		elsewhere = threadsElsewhere(t, before[1]) // one that ends may be there for a moment
 	}
-	for _, task := range tasks {
-		ns, err := os.Readlink("/proc/self/task/" + task.Name() + "/ns/mnt")
-		if err == nil && ns != before[1] {
-			t.Errorf("thread %s is in %s", task.Name(), ns)
-		}
+	if len(elsewhere) > 0 {
+		t.Errorf("threads %q are not in %s", elsewhere, before[1])
 	}
 	if after := surroundings(t); after != before {
 		t.Errorf("%q, was %q", after, before)

@@ -159,6 +159,9 @@ func (s setting) settle() {
 				s[d] = ""
 			}
 		}
+		if named(s["security options"], "writable-cgroups") { // which are not that root's
+			s["security options"] = ""
+		}
 		if named(s[names], "--domainname") { // runc sets it in /proc/sys, where only the host's root may write
 			s[names] = ""
 		}

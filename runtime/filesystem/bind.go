@@ -14,9 +14,9 @@ import (
 
 // Bind clones the mount at the source of m, a bind of a configuration. An option that a bind cannot have is
 // errdefs.ErrNotImplemented; what would hide parts of /proc is errdefs.ErrInvalidArgument (see OverProc). With idmap the owners of
-// the files are mapped by owners, which is nil for a container in the host's user namespace. Without idmap, root of another
-// is held to what the host's mount allows, and what it mounts in a shared bind does not come to the host (see mount.OpenIn). The
-// caller closes the clone.
+// the files are mapped by owners, which is nil for a container in the host's user namespace. Root of another is held to what
+// the host's mount allows, and what it mounts in a shared bind does not come to the host (see mount.OpenIn), if owners.Mounts is
+// known. The caller closes the clone.
 func Bind(m specs.Mount, owners *mount.Owners) (*os.File, error) {
 	attr, rest := Split(m.Options)
 	b := mount.Mount{Type: "bind", Source: m.Source, ReadOnly: attr&unix.MOUNT_ATTR_RDONLY != 0}
@@ -40,6 +40,8 @@ func Bind(m specs.Mount, owners *mount.Owners) (*os.File, error) {
 	}
 	open := b.Open
 	switch {
+	case mapped && owners.Mounts != nil:
+		open = func() (*os.File, error) { return b.OpenMappedIn(*owners) }
 	case mapped:
 		open = func() (*os.File, error) { return b.OpenMapped(*owners) }
 	case owners != nil && owners.Mounts != nil:

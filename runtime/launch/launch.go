@@ -119,7 +119,7 @@ func (p *planner) carryOut(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := p.send(socket); err != nil {
+	if err := p.send(socket); err != nil && !errors.Is(err, unix.EPIPE) { // whoever has failed already has reported why
 		return fmt.Errorf("send the plan to process %d: %w", child.process.Pid, err)
 	}
 	if r.Sent != nil {

@@ -73,8 +73,12 @@ func (p *planner) tmpfs(m specs.Mount) error {
 	attr, data := filesystem.Split(m.Options)
 	readOnly := attr&unix.MOUNT_ATTR_RDONLY != 0
 	attr &^= unix.MOUNT_ATTR_RDONLY
+	flags := plain(m.Destination)
+	if !slices.ContainsFunc(data, func(option string) bool { return strings.HasPrefix(option, "mode=") }) {
+		flags |= stage.LikeTarget
+	}
 	if m.Destination != "/dev" && p.request.UserNS.Own() { // so that it belongs to the user namespace
-		s := stage.Step{Op: stage.OpFilesystem, FD: -1, Path: m.Destination, Flags: plain(m.Destination), Attr: attr, Data: append([]string{"tmpfs"}, p.named(m, data)...)}
+		s := stage.Step{Op: stage.OpFilesystem, FD: -1, Path: m.Destination, Flags: flags, Attr: attr, Data: append([]string{"tmpfs"}, p.named(m, data)...)}
 		if readOnly {
 			s.FD = p.file(p.request.Root) // only a place, which the mount takes
 			p.frozen = append(p.frozen, s.FD)
@@ -96,10 +100,6 @@ func (p *planner) tmpfs(m specs.Mount) error {
 		if err := filesystem.FillDev(fs, p.devicesOf("/dev"), p.request.UserNS, shm); err != nil {
 			return err
 		}
-	}
-	flags := plain(m.Destination)
-	if !slices.ContainsFunc(data, func(option string) bool { return strings.HasPrefix(option, "mode=") }) {
-		flags |= stage.LikeTarget
 	}
 	p.add(stage.Step{Op: stage.OpAttach, FD: index, Path: m.Destination, Flags: flags})
 	return nil

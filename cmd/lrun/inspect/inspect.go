@@ -64,7 +64,7 @@ Examples:
 			Action: func(c *cli.Context) error { return run(c.Context, e, kinds, o, c.Args().Slice()) },
 		}
 		if len(kinds) == 1 && kinds[0].Type() != "container" {
-			cmd.Usage = "show all that is known of an " + kinds[0].Type() + ", as JSON"
+			cmd.Usage = "show all that is known of one " + kinds[0].Type() + " or several, as JSON"
 			return cmd
 		}
 		cmd.Flags = append(cmd.Flags, &cli.BoolFlag{Name: "size", Aliases: []string{"s"}, Usage: "count the size of containers, which may take long", Destination: &o.size})

@@ -122,6 +122,8 @@ func advise(s stage.Step, errno unix.Errno, err error) error {
 		return fmt.Errorf("%w: there is none of that name in the container's namespaces", err)
 	case isAppArmor(s) && errors.Is(errno, unix.ENOENT):
 		return fmt.Errorf("%w: the kernel has no profile of that name any more; load it with 'apparmor_parser -r FILE', lrun's own by starting the container again", err)
+	case s.Op == stage.OpFilesystem && (s.Data[0] == "proc" || s.Data[0] == "sysfs") && errors.Is(errno, unix.EPERM):
+		return fmt.Errorf("%w: in a user namespace the kernel mounts it only where lrun's own is wholly visible and writable, with nothing mounted over a part of it", err)
 	case s.Op == stage.OpMask && errors.Is(errno, unix.ENODEV):
 		return fmt.Errorf("%w: it is covered by the container's /dev/null, which is another device", err)
 	case s.Op == stage.OpDevice && errors.Is(errno, unix.EEXIST):

@@ -25,7 +25,10 @@ func TestWords(t *testing.T) {
 		"mount on /dev inside the container: too many levels of symbolic links: the image has a symbolic link there": {
 			stage.Step{Op: stage.OpAttach, Path: "/dev", Flags: stage.NoSymlinks}, unix.ELOOP,
 		},
-		"mount proc on /proc inside the container": {stage.Step{Op: stage.OpFilesystem, Path: "/proc", Data: []string{"proc"}}, unix.EPERM},
+		"mount proc on /proc inside the container: operation not permitted: in a user namespace": {
+			stage.Step{Op: stage.OpFilesystem, Path: "/proc", Data: []string{"proc"}}, unix.EPERM,
+		},
+		"mount tmpfs on /t inside the container": {stage.Step{Op: stage.OpFilesystem, Path: "/t", Data: []string{"tmpfs"}}, unix.EPERM},
 		"become user 5, group 6":                   {stage.Step{Op: stage.OpUser, Flags: 5, Attr: 6}, unix.EINVAL},
 		`take the SELinux context "a:b:c"`:         {stage.Step{Op: stage.OpAttribute, Path: "a:b:c", Data: []string{failure.Label}}, unix.EINVAL},
 		`take the AppArmor profile "x"`:            {stage.Step{Op: stage.OpAttribute, Path: "x", Data: []string{"/proc/thread-self/attr/apparmor/exec", failure.Label}}, unix.EACCES},

@@ -40,6 +40,8 @@ func Explain(attr *syscall.SysProcAttr, err error) error {
 		return err
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("lrun's own program must be executable for everybody (chmod 755), for the container's root is nobody on the host: %w", err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("the kernel makes no user namespace for a process in a chroot (use pivot_root), nor where a security policy forbids it: %w", err)
 	case errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EUSERS):
 		return fmt.Errorf("the kernel makes no more user namespaces; see /proc/sys/user/max_user_namespaces: %w", err)
 	}
@@ -59,6 +61,9 @@ func RaiseLimits(pid int, limits []specs.POSIXRlimit) error {
 		if err == nil && l.Hard > own.Max {
 			own.Max = l.Hard
 			err = unix.Prlimit(pid, int(number), &own, nil)
+		}
+		if errors.Is(err, unix.EPERM) {
+			return fmt.Errorf("raise the limit %s: that is above the hard limit of lrun, which lacks CAP_SYS_RESOURCE to raise it, or above /proc/sys/fs/nr_open: %w", l.Type, err)
 		}
 		if err != nil {
 			return fmt.Errorf("raise the limit %s of process %d: %w", l.Type, pid, err)

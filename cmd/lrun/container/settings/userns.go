@@ -64,6 +64,8 @@ func checkUserNamespace(o *Options, c lruntime.Container) error {
 		return refuse("--privileged", "its powers are over the host, and in a user namespace nobody has them", errdefs.ErrInvalidArgument)
 	case c.Settings.HostNetwork:
 		return refuse("--network host", "the host's network belongs to the host's user namespace", errdefs.ErrInvalidArgument)
+	case c.Settings.Security.WritableCgroups:
+		return refuse("--security-opt writable-cgroups=true", "the container's cgroups belong to the host's root", errdefs.ErrNotImplemented)
 	case o.Rootfs != "":
 		return refuse("--rootfs", "whose ids the directory's owners mean is not known", errdefs.ErrNotImplemented)
 	}
