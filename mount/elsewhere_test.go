@@ -25,6 +25,21 @@ func mountedTmpfs(t *testing.T, dir string) {
 	}
 }
 
+// threadsElsewhere are those of this process that are in another mount namespace than ns.
+func threadsElsewhere(t *testing.T, ns string) (list []string) {
+	t.Helper()
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if its, err := os.Readlink("/proc/self/task/" + task.Name() + "/ns/mnt"); err == nil && its != ns {
+			list = append(list, task.Name())
+		}
+	}
+	return list
+}
+
 func write(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {

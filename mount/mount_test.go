@@ -188,21 +188,6 @@ func TestCloseEndsMount(t *testing.T) {
 }
 
 // mount(2) by number changes working directory and namespace of its thread, and of no other.
-// threadsElsewhere are those of this process that are in another mount namespace than ns.
-func threadsElsewhere(t *testing.T, ns string) (list []string) {
-	t.Helper()
-	tasks, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, task := range tasks {
-		if its, err := os.Readlink("/proc/self/task/" + task.Name() + "/ns/mnt"); err == nil && its != ns {
-			list = append(list, task.Name())
-		}
-	}
-	return list
-}
-
 func TestByNumberKeepsToItsThread(t *testing.T) {
 	testutil.RequireRoot(t)
 	testutil.LeakCheck(t)

@@ -14,7 +14,7 @@ func (s *Store) fileMounts(c Container) []spec.Mount {
 	}
 	var list []spec.Mount
 	for _, name := range []string{"resolv.conf", "hostname", "hosts"} {
-		list = append(list, spec.Mount{Type: "bind", Source: filepath.Join(s.Dir(id), name), Target: "/etc/" + name, IDMap: true})
+		list = append(list, spec.Mount{Type: "bind", Source: filepath.Join(s.Dir(id), name), Target: "/etc/" + name, IDMap: true, ReadOnly: c.Settings.ReadOnly})
 	}
 	return list
 }

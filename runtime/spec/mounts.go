@@ -19,7 +19,8 @@ const DefaultShmSize = 64 << 20
 // its place.
 func mounts(s Settings, f Facts) []specs.Mount {
 	list := shared(defaultMounts(s), s, f)
-	for _, m := range s.Mounts {
+	// What is mounted deeper lies on top, in whichever order it was asked for.
+	for _, m := range slices.SortedStableFunc(slices.Values(s.Mounts), func(a, b Mount) int { return cmp.Compare(depth(a), depth(b)) }) {
 		own := userMount(m, s.UserNS)
 		// In the place of the default one, so that what comes below it, such as /dev/pts, is mounted on it.
 		instead := func(d specs.Mount) bool { return d.Destination == path.Clean(m.Target) }
@@ -34,6 +35,8 @@ func mounts(s Settings, f Facts) []specs.Mount {
 	}
 	return list
 }
+
+func depth(m Mount) int { return strings.Count(path.Clean(m.Target), "/") }
 
 // checkTargets refuses a terminal that would have to be opened from a /dev/pts of somebody's choice (CVE-2025-52565), and
 // a tmpfs that would hide the kernel's answers in /proc. Of other mounts there their file system decides, when they are

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -129,10 +130,12 @@ func tryProject(dir string, merged bool) (err error) {
 	if err != nil {
 		return err
 	}
-	old, err := filepath.Glob(filepath.Join(dir, trialPrefix+"*")) // of a killed process
+	entries, err := os.ReadDir(dir)
 	errs := []error{err}
-	for _, path := range old {
-		errs = append(errs, discardTrial(path))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), trialPrefix) { // of a killed process
+			errs = append(errs, discardTrial(filepath.Join(dir, e.Name())))
+		}
 	}
 	path, err := os.MkdirTemp(dir, trialPrefix)
 	if err == nil {

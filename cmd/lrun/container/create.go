@@ -31,7 +31,7 @@ func createCommand(e *env.Env) *cli.Command {
 	return &cli.Command{
 		Usage:     "make a container and leave it for start",
 		ArgsUsage: "IMAGE [COMMAND] [ARGUMENT...]",
-		Flags:     o.Flags(),
+		Flags:     append(o.Flags(), e.DriverFlag()),
 		Action: func(c *cli.Context) error {
 			o.EntrypointSet = c.IsSet("entrypoint")
 			return runCreate(c.Context, e, o, operands(o, c.Args().Slice()))

@@ -59,7 +59,9 @@ type Inspection struct {
 	Created         time.Time
 	Path            string
 	Args            []string
-	State           inspectedState
+	State           hostconfig.State
+	RestartCount    int
+	LogPath         string
 	Image           string
 	Name            string
 	Driver          string
@@ -73,19 +75,8 @@ type Inspection struct {
 	DiskLimit       *diskLimit `json:",omitempty"`
 	HostConfig      hostConfig
 	Mounts          []hostconfig.MountPoint
-	Config          inspectedConfig
-	NetworkSettings networkSettings
-}
-
-type inspectedState struct {
-	Status     runtime.Status
-	Running    bool
-	OOMKilled  bool
-	Pid        int
-	ExitCode   int
-	Error      string
-	StartedAt  time.Time
-	FinishedAt time.Time
+	Config          hostconfig.Config
+	NetworkSettings hostconfig.NetworkSettings
 }
 
 // graphDriver says where the layers lie: for overlayfs the directories as they are mounted.
@@ -119,24 +110,8 @@ type hostConfig struct {
 	hostconfig.Mounts
 	hostconfig.Users
 	hostconfig.HostDevices
+	hostconfig.Later
 }
-
-type inspectedConfig struct {
-	Hostname    string
-	Domainname  string
-	User        string
-	Tty         bool
-	OpenStdin   bool
-	Env         []string
-	Cmd         []string
-	Image       string
-	WorkingDir  string
-	StopSignal  string `json:",omitempty"`
-	StopTimeout *int   `json:",omitempty"`
-	Labels      map[string]string
-}
-
-type networkSettings struct{ Networks map[string]struct{} }
 
 // Inspect returns what is known of one container, found by name or id.
 func Inspect(ctx context.Context, e *env.Env, name string) (Inspection, error) {
@@ -153,13 +128,10 @@ func Inspect(ctx context.Context, e *env.Env, name string) (Inspection, error) {
 		ID: c.ID, Created: c.Created, Path: c.Settings.Args[0], Args: c.Settings.Args[1:], Image: c.ImageID, Name: "/" + c.Name,
 		Driver: c.Driver, Platform: "linux", HostnamePath: store.Dir(c.ID) + "/hostname", HostsPath: store.Dir(c.ID) + "/hosts",
 		ResolvConfPath: store.Dir(c.ID) + "/resolv.conf", ProcessLabel: c.Settings.Security.ProcessLabel, MountLabel: c.Settings.Security.MountLabel,
-		State: inspectedState{
-			Status: st.Status, Running: st.Status == runtime.Running, OOMKilled: st.OOMKilled, Pid: st.Pid, ExitCode: st.ExitCode,
-			Error: st.Error, StartedAt: st.StartedAt, FinishedAt: st.FinishedAt,
-		},
+		State:           hostconfig.StateOf(st),
 		HostConfig:      hostConfigOf(c),
-		Config:          configOf(c),
-		NetworkSettings: networkSettings{map[string]struct{}{c.Network: {}}},
+		Config:          hostconfig.ConfigOf(c),
+		NetworkSettings: hostconfig.NetworkOf(c),
 	}
 	v.Mounts = hostconfig.MountPoints(c.Settings.Mounts)
 	if v.GraphDriver, err = graphOf(ctx, e, c); err == nil && c.Settings.Limits.Disk > 0 {
@@ -178,15 +150,7 @@ func hostConfigOf(c runtime.Container) hostConfig {
 		AutoRemove: c.Remove, NetworkMode: c.Network, Privileged: s.Privileged, ReadonlyRootfs: s.ReadOnly, CapAdd: s.CapAdd,
 		CapDrop: s.CapDrop, Init: s.Init, Runtime: name, Annotations: s.Annotations, Sharing: hostconfig.SharingOf(s), Security: hostconfig.SecurityOf(s),
 		Resources: hostconfig.ResourcesOf(s), Names: hostconfig.NamesOf(s), Tuning: hostconfig.TuningOf(s),
-		Mounts: hostconfig.MountsOf(s.Mounts), Users: hostconfig.UsersOf(s), HostDevices: hostconfig.HostDevicesOf(s),
-	}
-}
-
-func configOf(c runtime.Container) inspectedConfig {
-	s := c.Settings
-	return inspectedConfig{
-		Hostname: s.Hostname, Domainname: s.Names.Domain, User: s.User, Tty: s.Terminal, OpenStdin: c.Interactive, Env: s.Env, Cmd: s.Args, Image: c.Image,
-		WorkingDir: s.Cwd, StopSignal: s.StopSignal, StopTimeout: s.StopTimeout, Labels: c.Labels,
+		Mounts: hostconfig.MountsOf(s.Mounts), Users: hostconfig.UsersOf(s), HostDevices: hostconfig.HostDevicesOf(s), Later: hostconfig.None(),
 	}
 }
 

@@ -34,7 +34,7 @@ program is not in the image, 126 when it cannot be executed, 125 when lrun faile
 
   lrun run --rm @hello
   lrun run -it --rm -v "$PWD":/work -w /work debian bash`,
-		Flags: o.Flags(),
+		Flags: append(o.Flags(), e.DriverFlag()),
 		Action: func(c *cli.Context) error {
 			o.EntrypointSet = c.IsSet("entrypoint")
 			return runRun(c.Context, e, o, operands(o, c.Args().Slice()))

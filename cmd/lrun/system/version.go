@@ -29,8 +29,14 @@ func versionCommand(e *env.Env) *cli.Command {
 	}
 }
 
-// versionInfo is what `lrun version` knows.
+// versionInfo is what `lrun version` knows. To templates that look for Docker's client and server it is both: there is no other.
 type versionInfo struct {
+	release
+	Client release
+	Server release
+}
+
+type release struct {
 	Version   string
 	GitCommit string
 	BuildTime string
@@ -42,7 +48,7 @@ type versionInfo struct {
 func runVersion(_ context.Context, e *env.Env, o versionOptions) error {
 	v := about()
 	if o.format != "" {
-		return format.Value(e.Out, o.format, v)
+		return format.Value(e.Out, o.format, versionInfo{v, v, v})
 	}
 	_, err := fmt.Fprintf(e.Out, "lrun:\n Version:    %s\n Go version: %s\n Git commit: %s\n Built:      %s\n OS/Arch:    %s/%s\n",
 		v.Version, v.GoVersion, v.GitCommit, v.BuildTime, v.Os, v.Arch)
@@ -56,8 +62,8 @@ func Banner() string {
 }
 
 // about collects what the Go toolchain has put into the binary.
-func about() versionInfo {
-	v := versionInfo{
+func about() release {
+	v := release{
 		Version: development, GitCommit: "unknown", BuildTime: "unknown",
 		GoVersion: runtime.Version(), Os: runtime.GOOS, Arch: runtime.GOARCH,
 	}

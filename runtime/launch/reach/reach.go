@@ -4,6 +4,7 @@ package reach
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,9 +153,16 @@ func attach(m specs.Mount, at string, owners *mount.Owners) error {
 
 // Detach takes away what Attach and AttachDevices have made below dir.
 func Detach(dir string) error {
-	parts, err := filepath.Glob(filepath.Join(dir, "part*"))
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	errs := []error{err}
-	for _, at := range parts {
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), "part") {
+			continue
+		}
+		at := filepath.Join(dir, e.Name())
 		err := mount.Unmount(at)
 		if err == nil {
 			err = os.Remove(at)

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/go-units"
 	"github.com/urfave/cli/v2"
 
@@ -38,7 +40,7 @@ func Command(e *env.Env) *cli.Command {
 			&cli.BoolFlag{Name: "no-trunc", Usage: "show ids and commands whole", Destination: &o.noTrunc},
 			&cli.BoolFlag{Name: "latest", Aliases: []string{"l"}, Usage: "only the one made last, in any state", Destination: &o.latest},
 			&cli.IntFlag{Name: "last", Aliases: []string{"n"}, Usage: "only the `NUMBER` made last, in any state", DefaultText: "no limit", Destination: &o.last},
-			&cli.StringSliceFlag{Name: "filter", Aliases: []string{"f"}, Usage: "only where `KEY=VALUE`: ancestor, exited, id, label, name, network, status", Destination: &o.filters},
+			&cli.StringSliceFlag{Name: "filter", Aliases: []string{"f"}, Usage: "only where `KEY=VALUE`: ancestor, exited, id, label, name (a regular expression), network, status", Destination: &o.filters},
 			&cli.StringFlag{Name: "format", Usage: "show 'table', 'table TEMPLATE', 'json' or what a Go `TEMPLATE` makes of each", Destination: &o.format},
 		},
 		Action: func(c *cli.Context) error { return runList(c.Context, e, o) },
@@ -59,6 +61,8 @@ type row struct {
 	Labels     string
 	Mounts     string
 	Networks   string
+
+	LocalVolumes string
 
 	labels map[string]string
 }
@@ -90,7 +94,7 @@ type listed struct {
 	state runtime.State
 }
 
-func runList(_ context.Context, e *env.Env, o *options) error {
+func runList(ctx context.Context, e *env.Env, o *options) error {
 	if err := e.Privileged(); err != nil {
 		return err
 	}
@@ -98,7 +102,7 @@ func runList(_ context.Context, e *env.Env, o *options) error {
 	if err != nil {
 		return err
 	}
-	keep, err := selection(o)
+	keep, err := selection(o, func(name string) string { return imageID(ctx, e, name) })
 	if err != nil {
 		return err
 	}
@@ -125,6 +129,19 @@ func runList(_ context.Context, e *env.Env, o *options) error {
 	return errors.Join(format.Write(e.Out, f, columns(), rows), broken)
 }
 
+// imageID is the id of an image, or nothing when it is not there.
+func imageID(ctx context.Context, e *env.Env, name string) string {
+	images, err := e.Images()
+	if err != nil {
+		return ""
+	}
+	rec, err := images.Resolve(ctx, name)
+	if err != nil {
+		return ""
+	}
+	return rec.Image.String()
+}
+
 // readAll reads every container; one that vanishes meanwhile is left out, one that cannot be read is
 // in the error.
 func readAll(store *runtime.Store) ([]listed, error) {
@@ -141,20 +158,31 @@ func readAll(store *runtime.Store) ([]listed, error) {
 	return list, err
 }
 
-// selection says which containers are shown.
-func selection(o *options) (func(listed) bool, error) {
+// selection says which containers are shown, of which imageID resolves the images that are asked for.
+func selection(o *options, imageID func(name string) string) (func(listed) bool, error) {
 	set, err := filter.Parse(o.filters.Value(), "ancestor", "exited", "id", "label", "name", "network", "status")
-	if err != nil {
+	if err == nil {
+		err = checkFilters(set)
+	}
+	names, err2 := patterns(set.Values("name"))
+	if err = errors.Join(err, err2); err != nil {
 		return nil, err
+	}
+	ancestors := map[string]string{}
+	ancestor := func(name string) string { // looked up once there is a container, and so a root
+		if _, known := ancestors[name]; !known {
+			ancestors[name] = imageID(name)
+		}
+		return ancestors[name]
 	}
 	everything := o.all || o.latest || o.last > 0 || set.Has("status") || set.Has("exited")
 	return func(l listed) bool {
 		return (everything || l.state.Status == runtime.Running) &&
 			set.Any("id", func(v string) bool { return strings.HasPrefix(l.ID, v) }) &&
-			set.Any("name", func(v string) bool { return strings.Contains(l.Name, strings.TrimPrefix(v, "/")) }) &&
+			set.Any("name", func(v string) bool { return names[v].MatchString(l.Name) || names[v].MatchString("/"+l.Name) }) &&
 			set.Any("status", func(v string) bool { return string(l.state.Status) == v }) &&
 			set.Any("network", func(v string) bool { return l.Network == v }) &&
-			set.Any("ancestor", func(v string) bool { return madeFrom(l, v) }) &&
+			set.Any("ancestor", func(v string) bool { return madeFrom(l, v, ancestor(v)) }) &&
 			set.Any("exited", func(v string) bool {
 				return l.state.Status == runtime.Exited && strconv.Itoa(l.state.ExitCode) == v
 			}) &&
@@ -162,10 +190,42 @@ func selection(o *options) (func(listed) bool, error) {
 	}, nil
 }
 
-func madeFrom(l listed, image string) bool {
-	id := strings.TrimPrefix(l.ImageID, "sha256:")
+// checkFilters refuses values that no container can have.
+func checkFilters(set filter.Set) error {
+	states := []runtime.Status{runtime.Created, runtime.Running, runtime.Exited}
+	for _, v := range set.Values("status") {
+		if !slices.Contains(states, runtime.Status(v)) && !slices.Contains([]string{"paused", "restarting", "removing", "dead"}, v) {
+			return fmt.Errorf("filter status=%s: a container is one of %v: %w", v, states, errdefs.ErrInvalidArgument)
+		}
+	}
+	for _, v := range set.Values("exited") {
+		if _, err := strconv.Atoi(v); err != nil {
+			return fmt.Errorf("filter exited=%s: it is no exit code: %w", v, errdefs.ErrInvalidArgument)
+		}
+	}
+	return nil
+}
+
+// patterns reads what names are to match, by themselves or with a slash before them, as regular expressions.
+func patterns(names []string) (map[string]*regexp.Regexp, error) {
+	all := map[string]*regexp.Regexp{}
+	for _, name := range names {
+		p, err := regexp.Compile(name)
+		if err != nil {
+			return nil, fmt.Errorf("filter name=%s: it is no regular expression: %w: %w", name, err, errdefs.ErrInvalidArgument)
+		}
+		all[name] = p
+	}
+	return all, nil
+}
+
+// madeFrom says whether l is a container of an image by its name or id; of one that is there, id is the id.
+func madeFrom(l listed, image, id string) bool {
+	if id != "" {
+		return l.ImageID == id
+	}
 	return l.Image == image || strings.TrimSuffix(l.Image, ":latest") == strings.TrimSuffix(image, ":latest") ||
-		len(image) >= 12 && strings.HasPrefix(id, strings.TrimPrefix(image, "sha256:"))
+		len(image) >= 12 && strings.HasPrefix(strings.TrimPrefix(l.ImageID, "sha256:"), strings.TrimPrefix(image, "sha256:"))
 }
 
 func (o *options) id(id string) string {
@@ -184,7 +244,18 @@ func (o *options) row(now time.Time, l listed) row {
 		ID: o.id(l.ID), Image: imageName(l.Image), Command: strconv.Quote(command), CreatedAt: format.Time(l.Created),
 		RunningFor: format.Ago(now, l.Created), State: string(l.state.Status), Status: status(now, l.state), Names: l.Name,
 		Labels: labelList(l.Labels), Mounts: mountList(l), Networks: l.Network, labels: l.Labels,
+		LocalVolumes: strconv.Itoa(localVolumes(l)),
 	}
+}
+
+// localVolumes counts the volumes of a container.
+func localVolumes(l listed) (n int) {
+	for _, m := range l.Settings.Mounts {
+		if m.Type == "volume" {
+			n++
+		}
+	}
+	return n
 }
 
 // commandLine joins a program and its arguments; one with a space in it is quoted, as Docker does.

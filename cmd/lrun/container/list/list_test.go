@@ -1,9 +1,12 @@
 package list
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -58,6 +61,12 @@ func TestSelection(t *testing.T) {
 		"exit code":           {func(o *options) { _ = o.filters.Set("exited=3") }, []string{"db"}},
 		"other exit code":     {func(o *options) { _ = o.filters.Set("exited=0") }, nil},
 		"part of a name":      {func(o *options) { o.all = true; _ = o.filters.Set("name=e") }, []string{"web", "new"}},
+		"a whole name":        {func(o *options) { o.all = true; _ = o.filters.Set("name=^w.b$") }, []string{"web"}},
+		"a name with a slash": {func(o *options) { o.all = true; _ = o.filters.Set("name=^/db$") }, []string{"db"}},
+		"no whole name":       {func(o *options) { o.all = true; _ = o.filters.Set("name=^e$") }, nil},
+		"ancestor by now":     {func(o *options) { _ = o.filters.Set("ancestor=again") }, []string{"web"}},
+		"ancestor not now":    {func(o *options) { _ = o.filters.Set("ancestor=moved") }, nil},
+		"state of others":     {func(o *options) { _ = o.filters.Set("status=paused") }, nil},
 		"two names":           {func(o *options) { o.all = true; _ = o.filters.Set("name=web"); _ = o.filters.Set("name=db") }, []string{"web", "db"}},
 		"label with a value":  {func(o *options) { _ = o.filters.Set("label=tier=web") }, []string{"web"}},
 		"label without":       {func(o *options) { _ = o.filters.Set("label=none") }, nil},
@@ -70,7 +79,9 @@ func TestSelection(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var o options
 			c.set(&o)
-			keep, err := selection(&o)
+			keep, err := selection(&o, func(name string) string {
+				return map[string]string{"again": running.ImageID, "moved": "sha256:0"}[name]
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,9 +96,11 @@ func TestSelection(t *testing.T) {
 			}
 		})
 	}
-	var o options
-	_ = o.filters.Set("colour=red")
-	if _, err := selection(&o); err == nil {
-		t.Error("an unknown filter passes")
+	for _, bad := range []string{"colour=red", "status=gone", "exited=x", "name=("} {
+		var o options
+		_ = o.filters.Set(bad)
+		if _, err := selection(&o, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
+			t.Errorf("%s: got %v", bad, err)
+		}
 	}
 }

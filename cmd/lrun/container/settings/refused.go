@@ -27,6 +27,6 @@ func Refused() map[string]string {
 		"health-start-period": health, "health-timeout": health, "no-healthcheck": health,
 		"volume-driver": "volumes are directories of this machine; mount what is elsewhere on the host, and use -v DIR:DST",
 		"pull":          noPull, "disable-content-trust": noPull, "quiet": noPull, "q": noPull,
-		"use-api-socket": oneHost,
+		"use-api-socket": "there is no daemon, and so no socket of one; bind that of another tool with -v",
 	}
 }

@@ -90,11 +90,11 @@ func (e *Env) Flags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{
 			Name: "root", Usage: "keep images and containers in `DIR`",
-			Value: DefaultRoot, EnvVars: []string{"LRUN_ROOT"}, Destination: &e.root,
+			Value: DefaultRoot, EnvVars: []string{"LRUN_ROOT"}, Destination: &e.root, Action: isGiven("root", "LRUN_ROOT"),
 		},
 		&cli.StringFlag{
 			Name: "state", Usage: "keep what ends with this boot in `DIR`",
-			Value: DefaultState, EnvVars: []string{"LRUN_STATE"}, Destination: &e.state,
+			Value: DefaultState, EnvVars: []string{"LRUN_STATE"}, Destination: &e.state, Action: isGiven("state", "LRUN_STATE"),
 		},
 		&cli.StringFlag{
 			Name: "driver", Usage: "keep layers with `NAME`: overlayfs, btrfs or vfs",
@@ -113,6 +113,28 @@ func (e *Env) Flags() []cli.Flag {
 			},
 		},
 		&cli.BoolFlag{Name: "debug", Aliases: []string{"D"}, Usage: "say more on standard error", Destination: &e.debug},
+	}
+}
+
+// isGiven refuses an empty value of a flag: a variable of a script that is not set must not mean the host's own store. An
+// empty variable of the environment is as none.
+func isGiven(name, variable string) func(*cli.Context, string) error {
+	return func(_ *cli.Context, value string) error {
+		if inherited, set := os.LookupEnv(variable); value == "" && (!set || inherited != "") {
+			return fmt.Errorf("--%s is empty; name a directory, or leave it out for the default: %w", name, errdefs.ErrInvalidArgument)
+		}
+		return nil
+	}
+}
+
+// DriverFlag is the global flag of that name for a command of its own.
+func (e *Env) DriverFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "driver", Usage: "keep its layers with `NAME`, as 'lrun --driver NAME' does", DefaultText: "that of lrun --driver",
+		Action: func(_ *cli.Context, name string) error {
+			e.driver = name
+			return checkDriver(name)
+		},
 	}
 }
 

@@ -230,11 +230,38 @@ func TestPathsAreAbsolute(t *testing.T) {
 	}
 }
 
-func TestEmptyPathsAreTheDefaults(t *testing.T) {
+// parsed reads a command line.
+func parsed(args ...string) (*Env, error) {
+	e := With(strings.NewReader(""), io.Discard, io.Discard)
+	app := &cli.App{Flags: e.Flags(), Writer: io.Discard, Action: func(*cli.Context) error { return nil }}
+	return e, app.Run(append([]string{"lrun"}, args...))
+}
+
+func TestEmptyVariablesAreTheDefaults(t *testing.T) {
 	t.Setenv("LRUN_ROOT", "")
-	e, _ := newTestEnv(t, best(), "--root=", "--state=")
+	t.Setenv("LRUN_STATE", "")
+	e, err := parsed()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if e.Root() != DefaultRoot || e.State() != DefaultState {
 		t.Errorf("got %s and %s", e.Root(), e.State())
+	}
+}
+
+func TestEmptyPathsAreRefused(t *testing.T) {
+	for _, inherited := range []string{"", "/elsewhere"} {
+		for _, name := range []string{"root", "state"} {
+			t.Setenv("LRUN_ROOT", inherited)
+			t.Setenv("LRUN_STATE", inherited)
+			if inherited == "" {
+				os.Unsetenv("LRUN_ROOT")
+				os.Unsetenv("LRUN_STATE")
+			}
+			if _, err := parsed("--"+name, ""); !errdefs.IsInvalidArgument(err) {
+				t.Errorf("--%s beside %q: got %v", name, inherited, err)
+			}
+		}
 	}
 }
 
