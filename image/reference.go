@@ -46,6 +46,9 @@ func parseReference(s string) (Reference, error) {
 	if s == "" {
 		return Reference{}, errors.New("the name is empty")
 	}
+	if s[0] == '@' {
+		return Reference{}, errors.New("what begins with @ is built into lrun: it can be run, and is not listed, tagged or removed")
+	}
 	if grammar.IsHex(s) && len(s) == 64 {
 		return Reference{}, errors.New("a repository name cannot be 64 hexadecimal digits")
 	}

@@ -116,6 +116,8 @@ func advise(s stage.Step, errno unix.Errno, err error) error {
 	switch {
 	case s.Flags&stage.NoSymlinks != 0 && errors.Is(errno, unix.ELOOP) && (s.Op == stage.OpAttach || s.Op == stage.OpFilesystem):
 		return fmt.Errorf("%w: the image has a symbolic link there, which could redirect the mount", err)
+	case s.Op == stage.OpAttach && (errors.Is(errno, unix.ENOTDIR) || errors.Is(errno, unix.EINVAL)):
+		return fmt.Errorf("%w: a directory cannot be mounted on a file, nor a file on a directory", err)
 	case s.Op == stage.OpLimit && errors.Is(errno, unix.EPERM):
 		return fmt.Errorf("%w: that is above the hard limit of lrun, which lacks CAP_SYS_RESOURCE to raise it, or above /proc/sys/fs/nr_open", err)
 	case isSysctl(s) && errors.Is(errno, unix.ENOENT):

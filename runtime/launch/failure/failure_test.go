@@ -28,10 +28,11 @@ func TestWords(t *testing.T) {
 		"mount proc on /proc inside the container: operation not permitted: in a user namespace": {
 			stage.Step{Op: stage.OpFilesystem, Path: "/proc", Data: []string{"proc"}}, unix.EPERM,
 		},
-		"mount tmpfs on /t inside the container": {stage.Step{Op: stage.OpFilesystem, Path: "/t", Data: []string{"tmpfs"}}, unix.EPERM},
-		"become user 5, group 6":                   {stage.Step{Op: stage.OpUser, Flags: 5, Attr: 6}, unix.EINVAL},
-		`take the SELinux context "a:b:c"`:         {stage.Step{Op: stage.OpAttribute, Path: "a:b:c", Data: []string{failure.Label}}, unix.EINVAL},
-		`take the AppArmor profile "x"`:            {stage.Step{Op: stage.OpAttribute, Path: "x", Data: []string{"/proc/thread-self/attr/apparmor/exec", failure.Label}}, unix.EACCES},
+		"mount on /bin inside the container: invalid argument: a directory cannot": {stage.Step{Op: stage.OpAttach, Path: "/bin"}, unix.EINVAL},
+		"mount tmpfs on /t inside the container":                                   {stage.Step{Op: stage.OpFilesystem, Path: "/t", Data: []string{"tmpfs"}}, unix.EPERM},
+		"become user 5, group 6":                                                   {stage.Step{Op: stage.OpUser, Flags: 5, Attr: 6}, unix.EINVAL},
+		`take the SELinux context "a:b:c"`:                                         {stage.Step{Op: stage.OpAttribute, Path: "a:b:c", Data: []string{failure.Label}}, unix.EINVAL},
+		`take the AppArmor profile "x"`:                                            {stage.Step{Op: stage.OpAttribute, Path: "x", Data: []string{"/proc/thread-self/attr/apparmor/exec", failure.Label}}, unix.EACCES},
 		`take the AppArmor profile "y" inside the container: no such file or directory: the kernel has no profile`: {
 			stage.Step{Op: stage.OpAttribute, Path: "y", Data: []string{"/a", "/b"}}, unix.ENOENT,
 		},

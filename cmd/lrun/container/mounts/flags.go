@@ -96,8 +96,11 @@ func (t table) sorted() []spec.Mount {
 }
 
 func (t table) add(m spec.Mount) error {
-	if !path.IsAbs(m.Target) || path.Clean(m.Target) == "/" || strings.ContainsRune(m.Target+m.Source, 0) {
-		return invalid("%q is no absolute path inside the container other than /", m.Target)
+	if path.IsAbs(m.Target) && path.Clean(m.Target) == "/" {
+		return invalid("nothing can be mounted on the container's root; --rootfs DIR makes a directory the root")
+	}
+	if !path.IsAbs(m.Target) || strings.ContainsRune(m.Target+m.Source, 0) {
+		return invalid("%q is no absolute path inside the container", m.Target)
 	}
 	m.Target = path.Clean(m.Target)
 	if _, taken := t[m.Target]; taken {

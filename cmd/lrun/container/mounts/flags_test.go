@@ -129,7 +129,7 @@ func TestParseRefuses(t *testing.T) {
 		class       error
 		words       string
 	}{
-		"the root":                {"-v", "/a:/", invalid, "other than /"},
+		"the root":                {"-v", "/a:/", invalid, "on the container's root"},
 		"relative target":         {"-v", "/a:b", invalid, "absolute"},
 		"four parts":              {"-v", "/a:/b:ro:x", invalid, "SRC:DST"},
 		"no source":               {"-v", ":/b", invalid, "SRC:DST"},

@@ -88,7 +88,10 @@ func Complete(c *lruntime.Container, o *Options, im image.Image, args []string) 
 	s.StopSignal = first(s.StopSignal, config.StopSignal)
 	s.Args, c.Entrypoint = program(o, config, args[1:])
 	s.Cwd, s.User = first(s.Cwd, config.WorkingDir), first(s.User, config.User)
-	if len(s.Args) == 0 || s.Args[0] == "" {
+	if len(s.Args) > 0 && s.Args[0] == "" {
+		return fmt.Errorf("no command: its first word is empty: %w", errdefs.ErrInvalidArgument)
+	}
+	if len(s.Args) == 0 {
 		return fmt.Errorf("no command: the image names none, so give one after the image: %w", errdefs.ErrInvalidArgument)
 	}
 	if s.Cwd != "" && !path.IsAbs(s.Cwd) {
