@@ -2,7 +2,6 @@
 package failure
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -113,23 +112,38 @@ func opName(s stage.Step) string {
 
 // advise adds to the error of a failed step what the user can make of it.
 func advise(s stage.Step, errno unix.Errno, err error) error {
-	switch {
-	case s.Flags&stage.NoSymlinks != 0 && errors.Is(errno, unix.ELOOP) && (s.Op == stage.OpAttach || s.Op == stage.OpFilesystem):
-		return fmt.Errorf("%w: the image has a symbolic link there, which could redirect the mount", err)
-	case s.Op == stage.OpAttach && (errors.Is(errno, unix.ENOTDIR) || errors.Is(errno, unix.EINVAL)):
-		return fmt.Errorf("%w: a directory cannot be mounted on a file, nor a file on a directory", err)
-	case s.Op == stage.OpLimit && errors.Is(errno, unix.EPERM):
-		return fmt.Errorf("%w: that is above the hard limit of lrun, which lacks CAP_SYS_RESOURCE to raise it, or above /proc/sys/fs/nr_open", err)
-	case isSysctl(s) && errors.Is(errno, unix.ENOENT):
-		return fmt.Errorf("%w: there is none of that name in the container's namespaces", err)
-	case isAppArmor(s) && errors.Is(errno, unix.ENOENT):
-		return fmt.Errorf("%w: the kernel has no profile of that name any more; load it with 'apparmor_parser -r FILE', lrun's own by starting the container again", err)
-	case s.Op == stage.OpFilesystem && (s.Data[0] == "proc" || s.Data[0] == "sysfs") && errors.Is(errno, unix.EPERM):
-		return fmt.Errorf("%w: in a user namespace the kernel mounts it only where lrun's own is wholly visible and writable, with nothing mounted over a part of it", err)
-	case s.Op == stage.OpMask && errors.Is(errno, unix.ENODEV):
-		return fmt.Errorf("%w: it is covered by the container's /dev/null, which is another device", err)
-	case s.Op == stage.OpDevice && errors.Is(errno, unix.EEXIST):
-		return fmt.Errorf("%w: the container has something else there; give another name with --device HOST:NAME", err)
+	for _, advice := range []string{adviseMount(s, errno), adviseProcess(s, errno)} {
+		if advice != "" {
+			return fmt.Errorf("%w: %s", err, advice)
+		}
 	}
 	return err
+}
+
+func adviseMount(s stage.Step, errno unix.Errno) string {
+	switch {
+	case s.Flags&stage.NoSymlinks != 0 && errno == unix.ELOOP && (s.Op == stage.OpAttach || s.Op == stage.OpFilesystem):
+		return "the image has a symbolic link there, which could redirect the mount"
+	case s.Op == stage.OpAttach && (errno == unix.ENOTDIR || errno == unix.EINVAL):
+		return "a directory cannot be mounted on a file, nor a file on a directory"
+	case s.Op == stage.OpFilesystem && (s.Data[0] == "proc" || s.Data[0] == "sysfs") && errno == unix.EPERM:
+		return "in a user namespace the kernel mounts it only where lrun's own is wholly visible and writable, with nothing mounted over a part of it"
+	case s.Op == stage.OpMask && errno == unix.ENODEV:
+		return "it is covered by the container's /dev/null, which is another device"
+	}
+	return ""
+}
+
+func adviseProcess(s stage.Step, errno unix.Errno) string {
+	switch {
+	case s.Op == stage.OpLimit && errno == unix.EPERM:
+		return "that is above the hard limit of lrun, which lacks CAP_SYS_RESOURCE to raise it, or above /proc/sys/fs/nr_open"
+	case isSysctl(s) && errno == unix.ENOENT:
+		return "there is none of that name in the container's namespaces"
+	case isAppArmor(s) && errno == unix.ENOENT:
+		return "the kernel has no profile of that name any more; load it with 'apparmor_parser -r FILE', lrun's own by starting the container again"
+	case s.Op == stage.OpDevice && errno == unix.EEXIST:
+		return "the container has something else there; give another name with --device HOST:NAME"
+	}
+	return ""
 }

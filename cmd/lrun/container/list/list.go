@@ -168,26 +168,32 @@ func selection(o *options, imageID func(name string) string) (func(listed) bool,
 	if err = errors.Join(err, err2); err != nil {
 		return nil, err
 	}
-	ancestors := map[string]string{}
-	ancestor := func(name string) string { // looked up once there is a container, and so a root
-		if _, known := ancestors[name]; !known {
-			ancestors[name] = imageID(name)
-		}
-		return ancestors[name]
-	}
 	everything := o.all || o.latest || o.last > 0 || set.Has("status") || set.Has("exited")
+	ancestor := once(imageID)
 	return func(l listed) bool {
 		return (everything || l.state.Status == runtime.Running) &&
 			set.Any("id", func(v string) bool { return strings.HasPrefix(l.ID, v) }) &&
 			set.Any("name", func(v string) bool { return names[v].MatchString(l.Name) || names[v].MatchString("/"+l.Name) }) &&
-			set.Any("status", func(v string) bool { return string(l.state.Status) == v }) &&
 			set.Any("network", func(v string) bool { return l.Network == v }) &&
 			set.Any("ancestor", func(v string) bool { return madeFrom(l, v, ancestor(v)) }) &&
-			set.Any("exited", func(v string) bool {
-				return l.state.Status == runtime.Exited && strconv.Itoa(l.state.ExitCode) == v
-			}) &&
-			set.Labels("label", l.Labels)
+			set.Labels("label", l.Labels) && inState(set, l.state)
 	}, nil
+}
+
+// once is resolve that is asked only once for each name, and not before there is a container.
+func once(resolve func(name string) string) func(name string) string {
+	known := map[string]string{}
+	return func(name string) string {
+		if _, ok := known[name]; !ok {
+			known[name] = resolve(name)
+		}
+		return known[name]
+	}
+}
+
+func inState(set filter.Set, st runtime.State) bool {
+	return set.Any("status", func(v string) bool { return string(st.Status) == v }) &&
+		set.Any("exited", func(v string) bool { return st.Status == runtime.Exited && strconv.Itoa(st.ExitCode) == v })
 }
 
 // checkFilters refuses values that no container can have.
