@@ -86,15 +86,7 @@ func TestOpenIn(t *testing.T) {
 	}
 	defer part.Close()
 	f, err := Mount{Type: "bind", Source: fmt.Sprintf("/proc/self/fd/%d", part.Fd())}.OpenIn(o.Mounts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	target := t.TempDir()
-	if err := Attach(f, target); err != nil {
-		t.Fatal(err)
-	}
-	defer Unmount(target)
+	target := attachOpened(t, f, err)
 	if b, err := os.ReadFile(target + "/file"); err != nil || string(b) != "x" {
 		t.Errorf("got %q, %v", b, err)
 	}

@@ -52,6 +52,12 @@ func ownerOf(t *testing.T, path string) int {
 func attachMapped(t *testing.T, m Mount, o Owners) string {
 	t.Helper()
 	f, err := m.OpenMapped(o)
+	return attachOpened(t, f, err)
+}
+
+// attachOpened attaches what an Open has returned for as long as the test.
+func attachOpened(t *testing.T, f *os.File, err error) string {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,6 +84,7 @@ func columns() []format.Column {
 		{Header: "LABELS", Field: "Labels", Extra: true},
 		{Header: "MOUNTS", Field: "Mounts", Extra: true},
 		{Header: "NETWORKS", Field: "Networks", Extra: true},
+		{Header: "LOCAL VOLUMES", Field: "LocalVolumes", Extra: true},
 	}
 }
 

@@ -2,12 +2,14 @@ package list
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
@@ -44,6 +46,15 @@ func TestRow(t *testing.T) {
 				t.Errorf("whole: %s %s", got.ID, got.Command)
 			}
 		})
+	}
+}
+
+// A table of any field has a header.
+func TestEveryFieldHasAColumn(t *testing.T) {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[row]()) {
+		if field.IsExported() && !slices.ContainsFunc(columns(), func(c format.Column) bool { return c.Field == field.Name }) {
+			t.Errorf("%s has no column", field.Name)
+		}
 	}
 }
 
