@@ -66,6 +66,35 @@ func Snapshot(path, src string) error {
 	return errors.Join(err, from.Close())
 }
 
+// Copy makes path a writable snapshot of src with all that is in it, and reports whether it has: not where src
+// is no subvolume, is on another filesystem than path, or has others in it, which a snapshot would leave out.
+func Copy(path, src string) (bool, error) {
+	if ok, err := Supported(filepath.Dir(path)); err != nil || !ok {
+		return false, err
+	}
+	if ok, err := whole(src); err != nil || !ok {
+		return false, err
+	}
+	err := Snapshot(path, src)
+	if errors.Is(err, unix.EXDEV) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// whole reports whether a snapshot of dir would have all that is in it.
+func whole(dir string) (bool, error) {
+	f, err := os.OpenFile(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return false, err
+	}
+	n, ok := 0, Is(f)
+	if ok {
+		n, err = Nested(f)
+	}
+	return ok && n == 0, errors.Join(err, f.Close())
+}
+
 // SetReadOnly makes the subvolume one that nobody can write to, or one like others again. It is
 // durable when SetReadOnly returns.
 func SetReadOnly(dir *os.File, readOnly bool) error {

@@ -1,5 +1,6 @@
 // Package vfs is the snapshot driver for where overlayfs cannot be had: an active snapshot is a full
-// copy of its parent. It works on any filesystem, and takes as much room and time as that.
+// copy of its parent. It works on any filesystem, and takes as much room and time as that. What the filesystem can
+// share it shares: on btrfs the whole tree, as a snapshot of a subvolume, elsewhere the bytes of files by reflinks.
 package vfs
 
 import (
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/lrun-dev/lrun/internal/subvolume"
 	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/snapshot"
@@ -24,8 +26,7 @@ var _ snapshot.Driver = (*Driver)(nil)
 // New returns the driver whose bytes are in dataDir, the directory data of a snapshot.Store.
 func New(dataDir string) *Driver { return &Driver{dir: dataDir} }
 
-// Create copies the tree of the nearest parent, which holds those of the others. Where the filesystem
-// has reflinks the bytes are shared.
+// Create copies the tree of the nearest parent, which holds those of the others.
 func (d *Driver) Create(ctx context.Context, s snapshot.Snapshot) error {
 	if err := os.Mkdir(filepath.Join(d.dir, s.ID), 0o700); err != nil {
 		return err
@@ -45,14 +46,28 @@ func (d *Driver) fill(ctx context.Context, home string, s snapshot.Snapshot) err
 	root := filepath.Join(home, "fs")
 	switch {
 	case len(s.Parents) == 0:
-		if err := os.Mkdir(root, 0o755); err != nil {
+		return makeRoot(root)
+	case s.Kind == snapshot.Active:
+		parent := d.fs(s.Parents[0])
+		if shared, err := subvolume.Copy(root, parent); err != nil || shared {
 			return err
 		}
-		return os.Chmod(root, 0o755) // whatever the umask
-	case s.Kind == snapshot.Active:
-		return tree.Copy(ctx, root, d.fs(s.Parents[0]))
+		return tree.Copy(ctx, root, parent)
 	}
 	return nil
+}
+
+// makeRoot makes an empty tree, on btrfs as a subvolume.
+func makeRoot(path string) error {
+	if ok, err := subvolume.Supported(filepath.Dir(path)); err != nil {
+		return err
+	} else if ok {
+		return subvolume.Create(path)
+	}
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return err
+	}
+	return os.Chmod(path, 0o755) // whatever the umask
 }
 
 // tooLarge explains an err of a copy that has reached the limit of s.

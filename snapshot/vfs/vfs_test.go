@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/lrun-dev/lrun/internal/subvolume"
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/snapshot"
 	"github.com/lrun-dev/lrun/snapshot/quota"
@@ -28,6 +29,65 @@ func open(t testing.TB, dir string) *snapshot.Store {
 func TestSuite(t *testing.T) { snapshottest.Suite(t, open) }
 
 func TestLimit(t *testing.T) { snapshottest.Limit(t, open) }
+
+func TestSuiteOnBtrfs(t *testing.T) {
+	testutil.Btrfs(t)
+	snapshottest.Suite(t, open)
+}
+
+// On btrfs a copy is a snapshot of a subvolume, unless the tree has subvolumes in it, which a
+// snapshot would lose, or the copy lies elsewhere.
+func TestCopiesOnBtrfs(t *testing.T) {
+	testutil.Btrfs(t)
+	s := open(t, t.TempDir())
+	prepare := func(key, parent string) (path string, shared bool) {
+		t.Helper()
+		_, err := s.Prepare(t.Context(), key, parent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if path, err = s.Path(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		return path, subvolume.Is(f)
+	}
+	path, shared := prepare("k", "")
+	if !shared {
+		t.Error("a tree is no subvolume")
+	}
+	if err := os.WriteFile(filepath.Join(path, "file"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), "base", "k"); err != nil {
+		t.Fatal(err)
+	}
+	limit := &quota.Limit{Size: quota.MinSize, Way: quota.Image}
+	if _, err := s.Prepare(t.Context(), "limited", "base", snapshot.WithLimit(limit)); err != nil {
+		t.Errorf("in an image of its own: %v", err)
+	}
+	path, shared = prepare("k", "base")
+	if !shared {
+		t.Error("a copy is no snapshot")
+	}
+	if err := subvolume.Create(filepath.Join(path, "inner")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, "inner", "file"), []byte("y"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), "nested", "k"); err != nil {
+		t.Fatal(err)
+	}
+	path, shared = prepare("k", "nested")
+	if b, err := os.ReadFile(filepath.Join(path, "inner", "file")); shared || err != nil || string(b) != "y" {
+		t.Errorf("with a subvolume in it: shared %v, %q, %v", shared, b, err)
+	}
+}
 
 // What does not fit is refused with what would.
 func TestLimitBelowTheCopy(t *testing.T) {
