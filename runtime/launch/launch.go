@@ -127,7 +127,7 @@ func (p *planner) carryOut(ctx context.Context) error {
 	}
 	failure, err := stage.Wait(int(socket.Fd()))
 	if errors.Is(err, stage.ErrDied) {
-		return fmt.Errorf("process %d, the container's first, was killed before it executed %q", child.process.Pid, r.Spec.Process.Args[0])
+		return r.killedEarly(child.process.Pid)
 	}
 	if err != nil {
 		return fmt.Errorf("read the report of process %d: %w", child.process.Pid, err)
@@ -148,4 +148,13 @@ func setOOMScoreAdj(pid, adj int) error {
 		return fmt.Errorf("set oom_score_adj to %d: %w", adj, err)
 	}
 	return nil
+}
+
+// killedEarly is the error of a first process that died without a report.
+func (r *Request) killedEarly(pid int) error {
+	advice := ""
+	if r.OwnFilter {
+		advice = "; a seccomp profile that forbids execve does that too"
+	}
+	return fmt.Errorf("process %d, the container's first, was killed before it executed %q%s", pid, r.Spec.Process.Args[0], advice)
 }
