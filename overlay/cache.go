@@ -60,7 +60,7 @@ func CachedProbe(dir, stateDir string) Support {
 	path := filepath.Join(stateDir, cacheFile)
 	now, device, err := here(dir)
 	if err != nil {
-		return Support{Reason: oneLine(err)}
+		return Support{Hindered: err}
 	}
 	if s, ok := keptSupport(path, &now, device); ok {
 		return s

@@ -21,6 +21,9 @@ type Support struct {
 	OK bool
 	// Reason says in one line why each better method failed; it is empty when the best one works.
 	Reason string
+	// Hindered is the error that kept Probe from finding out: the filesystem is full or read-only, or the process has
+	// no descriptors left. Nothing else is said then.
+	Hindered error
 }
 
 // scratchPrefix begins the names of scratch directories.
@@ -32,14 +35,22 @@ const scratchPrefix = ".overlay-probe-"
 func Probe(dir string) Support {
 	lock, err := lockDirectory(dir)
 	if err != nil {
-		return Support{Reason: oneLine(err)}
+		return unsupported(dir, err)
 	}
 	left := removeScratch(dir) // before: a read-only filesystem is the probe's to tell
 	s := probe(dir)
 	if err := errors.Join(left, lock.Unlock()); err != nil && s.OK {
-		return Support{Reason: oneLine(err)}
+		return unsupported(dir, err)
 	}
 	return s
+}
+
+// unsupported is what err says of overlays in dir.
+func unsupported(dir string, err error) Support {
+	if hinders(dir, err) {
+		return Support{Hindered: err}
+	}
+	return Support{Reason: oneLine(err)}
 }
 
 // lockDirectory waits for the lock of a directory, which must be there.
@@ -66,9 +77,23 @@ func probe(dir string) Support {
 		if err == nil {
 			return Support{Method: method, OK: true, Reason: strings.Join(reasons, "; ")}
 		}
+		if hinders(dir, err) {
+			return Support{Hindered: err}
+		}
 		reasons = append(reasons, fmt.Sprintf("%s: %v", method, oneLine(err)))
 	}
 	return Support{Reason: strings.Join(reasons, "; ")}
+}
+
+// hinders reports whether err comes of how dir and the process are just now, and not of what the kernel can do.
+func hinders(dir string, err error) bool {
+	for _, e := range []error{unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && st.Flags&unix.ST_RDONLY != 0
 }
 
 // try makes and uses one overlay.

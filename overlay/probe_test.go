@@ -49,14 +49,8 @@ func TestProbeReason(t *testing.T) {
 	s := newStack(t, "a")
 	merged := s.mount(t, Options{Volatile: true, Method: methods(t)[0]}, "a")
 	defer s.unmount(t)
-	readOnly := t.TempDir()
-	if err := (mount.Mount{Type: "bind", Source: readOnly, ReadOnly: true}).At(readOnly); err != nil {
-		t.Fatal(err)
-	}
-	defer mount.Unmount(readOnly)
 	tests := []struct{ name, dir, says string }{
 		{"upperdir on overlayfs", merged, ""}, // one level is allowed as lowerdir, an upperdir needs more
-		{"read-only filesystem", readOnly, "read-only file system"},
 		{"no such directory", "/nowhere", "no such file"},
 		{"a filesystem that holds no files", "/proc", ""},
 	}
@@ -75,6 +69,32 @@ func TestProbeReason(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A disk that is full or read-only says nothing of what the kernel can do, and must not become a reason to copy.
+func TestProbeHindered(t *testing.T) {
+	testutil.RequireRoot(t)
+	testutil.LeakCheck(t)
+	full, readOnly := t.TempDir(), t.TempDir()
+	for dir, m := range map[string]mount.Mount{
+		full:     {Type: "tmpfs", Source: "none", Options: []mount.Option{{Key: "size", Value: "64k"}}},
+		readOnly: {Type: "bind", Source: readOnly, ReadOnly: true},
+	} {
+		if err := m.At(dir); err != nil {
+			t.Fatal(err)
+		}
+		defer mount.Unmount(dir)
+	}
+	if err := os.WriteFile(full+"/all", make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]error{full: unix.ENOSPC, readOnly: unix.EROFS} {
+		for _, got := range []Support{Probe(dir), CachedProbe(dir, t.TempDir())} {
+			if got.OK || got.Reason != "" || !errors.Is(got.Hindered, want) {
+				t.Errorf("got %+v, want %v", got, want)
+			}
+		}
 	}
 }
 
@@ -153,7 +173,7 @@ func TestCachedProbe(t *testing.T) {
 		}
 	})
 	t.Run("no such directory", func(t *testing.T) {
-		if got := CachedProbe("/nowhere", state); got.OK || !strings.Contains(got.Reason, "/nowhere") {
+		if got := CachedProbe("/nowhere", state); got.OK || got.Hindered == nil || !strings.Contains(got.Hindered.Error(), "/nowhere") {
 			t.Errorf("got %+v", got)
 		}
 	})

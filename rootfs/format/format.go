@@ -39,13 +39,30 @@ func Init(root string, sync atomicfile.Sync) error {
 	if err != nil {
 		return fmt.Errorf("open root %q: %w", root, err)
 	}
+	return found.known(root)
+}
+
+// Check refuses the roots that Init refuses and makes none: a directory that is none yet, or is not there, is accepted.
+func Check(root string) error {
+	found, err := readFormat(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open root %q: %w", root, err)
+	}
+	return found.known(root)
+}
+
+// known refuses what this lrun does not know.
+func (f format) known(root string) error {
 	switch {
-	case found.Format != name || found.Version < 1:
+	case f.Format != name || f.Version < 1:
 		return fmt.Errorf("open root %q: format.json names format %q, version %d, which is not lrun's: %w",
-			root, found.Format, found.Version, errdefs.ErrInvalidArgument)
-	case found.Version > version:
+			root, f.Format, f.Version, errdefs.ErrInvalidArgument)
+	case f.Version > version:
 		return fmt.Errorf("open root %q: its format has version %d, this lrun knows up to %d: use a newer lrun, or another --root: %w",
-			root, found.Version, version, errdefs.ErrNotImplemented)
+			root, f.Version, version, errdefs.ErrNotImplemented)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func inspectCommand(e *env.Env) *cli.Command {
 }
 
 func runInspect(ctx context.Context, e *env.Env, o inspectOptions, names []string) error {
-	if err := e.Privileged(); err != nil {
+	if err := e.Readable(); err != nil {
 		return err
 	}
 	var objects []any

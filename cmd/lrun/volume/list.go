@@ -71,7 +71,7 @@ func columns() []format.Column {
 }
 
 func runList(ctx context.Context, e *env.Env, o listOptions) error {
-	if err := e.Privileged(); err != nil {
+	if err := e.Readable(); err != nil {
 		return err
 	}
 	f, err := format.Parse(o.format)

@@ -61,7 +61,7 @@ type inspected struct {
 
 // Inspect returns what is known of one volume.
 func (i inspector) Inspect(_ context.Context, name string, _ bool) (any, error) {
-	if err := i.env.Privileged(); err != nil {
+	if err := i.env.Readable(); err != nil {
 		return nil, err
 	}
 	store := i.env.Volumes()
@@ -154,7 +154,7 @@ func pairs(list []string) map[string]string {
 
 // begin makes sure that the root is one that this lrun understands.
 func begin(e *env.Env) error {
-	if err := e.Privileged(); err != nil {
+	if err := e.Readable(); err != nil {
 		return err
 	}
 	_, err := e.Images()

@@ -96,7 +96,7 @@ type listed struct {
 }
 
 func runList(ctx context.Context, e *env.Env, o *options) error {
-	if err := e.Privileged(); err != nil {
+	if err := e.Readable(); err != nil {
 		return err
 	}
 	f, err := format.Parse(o.format)

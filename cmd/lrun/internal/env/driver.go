@@ -57,7 +57,10 @@ func (e *Env) pickDriver() (Driver, error) {
 	if err := os.MkdirAll(e.State(), 0o700); err != nil {
 		return Driver{}, err
 	}
-	support := e.probe(dir, e.State())
+	support, err := e.support(dir)
+	if err != nil {
+		return Driver{}, err
+	}
 	if !support.OK {
 		support.Reason = nested(dir, support.Reason)
 	}
@@ -66,6 +69,22 @@ func (e *Env) pickDriver() (Driver, error) {
 		e.Notice("overlayfs does not work here, so the vfs driver copies the whole image for each container: %s", d.Reason)
 	}
 	return d, err
+}
+
+// support finds out what overlays can be had in dir, the directory of all snapshots. Where it is full or read-only, and layers of
+// overlayfs are there, they can, and the kernel's way is seen in the state directory; without them that is an error: the user is to
+// choose, or to make room, and not to get copies from then on.
+func (e *Env) support(dir string) (overlay.Support, error) {
+	s := e.probe(dir, e.State())
+	if s.Hindered == nil {
+		return s, nil
+	}
+	if _, err := os.Lstat(filepath.Join(dir, overlayfsName)); err == nil {
+		if s := e.probeOnce(e.State()); s.OK {
+			return s, nil
+		}
+	}
+	return overlay.Support{}, fmt.Errorf("it cannot be tried out whether overlayfs works in %s: put that right, or choose a --driver: %w", dir, s.Hindered)
 }
 
 // onBtrfs refuses a directory of another filesystem.

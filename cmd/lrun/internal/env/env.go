@@ -51,6 +51,7 @@ type Env struct {
 	debug                       bool
 	noSync, noSyncGiven         bool
 	probe                       func(dir, stateDir string) overlay.Support
+	probeOnce                   func(dir string) overlay.Support
 	machine                     *machine.Machine
 
 	opened
@@ -79,7 +80,7 @@ func New() *Env {
 func With(in io.Reader, out, err io.Writer) *Env {
 	e := &Env{
 		In: in, Out: out, Err: err, Now: time.Now, UID: os.Geteuid, root: DefaultRoot, state: DefaultState,
-		probe: overlay.CachedProbe, machine: machine.New(),
+		probe: overlay.CachedProbe, probeOnce: overlay.Probe, machine: machine.New(),
 	}
 	e.opened = e.lazily()
 	return e

@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/mount"
@@ -73,6 +74,29 @@ func TestDriver(t *testing.T) {
 				t.Errorf("said %q, want %q", stderr, tt.notice)
 			}
 		})
+	}
+}
+
+// A full disk does not turn a store of overlayfs layers into one of copies; and a new store begins with neither.
+func TestDriverOnAFullDisk(t *testing.T) {
+	e, stderr := newTestEnv(t, overlay.Support{Hindered: unix.ENOSPC})
+	d, err := e.Driver()
+	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "whether overlayfs works in "+e.Root()+"/snapshots: put that right") {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	e, stderr = newTestEnv(t, overlay.Support{Hindered: unix.ENOSPC})
+	if err := os.MkdirAll(filepath.Join(e.Root(), "snapshots", "overlayfs"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(e.Root(), "format.json"), []byte(`{"format":"lrun","version":1}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e.probeOnce = func(dir string) overlay.Support {
+		return overlay.Support{OK: dir == e.State(), Method: mount.ByPath}
+	}
+	want := Driver{Name: "overlayfs", Method: mount.ByPath}
+	if d, err := e.Driver(); err != nil || d != want || stderr.Len() > 0 {
+		t.Errorf("got %+v, %v, said %q", d, err, stderr)
 	}
 }
 

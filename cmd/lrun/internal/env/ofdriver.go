@@ -86,7 +86,11 @@ func (e *Env) EachOrLost(fn func(driver string, store *rootfs.Store, lost *layou
 func (e *Env) rootfsOn(driver string) (*rootfs.Store, error) {
 	d := Driver{Name: driver}
 	if driver == overlayfsName {
-		d.Method = e.probe(filepath.Join(e.Root(), "snapshots"), e.State()).Method
+		support, err := e.support(filepath.Join(e.Root(), "snapshots"))
+		if err != nil {
+			return nil, err
+		}
+		d.Method = support.Method
 	}
 	snapshots, err := e.snapshotsOn(d)
 	if err != nil {

@@ -47,6 +47,14 @@ func (e *Env) Understood() error {
 	return err
 }
 
+// Readable refuses who may not read the root, and a root of another form than this lrun knows. It makes none.
+func (e *Env) Readable() error {
+	if err := e.Privileged(); err != nil {
+		return err
+	}
+	return format.Check(e.Root())
+}
+
 // openRoot makes sure that the root is one that this lrun understands, and returns its path.
 func (e *Env) openRoot() (string, error) {
 	if err := e.Privileged(); err != nil {
