@@ -20,7 +20,11 @@ import (
 // Hierarchy is every cgroup hierarchy of the host that is mounted here. It is a value read once by Detect.
 type Hierarchy struct {
 	mounts []Mount
+	all    bool // groups are made in every one
 }
+
+// Everywhere is h for a container that makes groups of its own: its group is made in every hierarchy.
+func (h *Hierarchy) Everywhere() *Hierarchy { return &Hierarchy{mounts: h.mounts, all: true} }
 
 // Mount is one mounted hierarchy, and of a Group the directory in it.
 type Mount struct {
@@ -65,7 +69,7 @@ func (h *Hierarchy) unified() *Mount {
 // Create makes the group path, absolute and clean like "/lrun/ID", without processes, and sets the limits of r, which
 // may be nil. It is made where the container must be apart from lrun itself: in the hierarchies of the memory and devices
 // controllers, in v2 (without it, in pids, cpuacct and freezer), where r has a limit, and wherever
-// lrun is not in the topmost group; with a limit in all v1 hierarchies that tell programs of limits. The parents of path are made and stay.
+// lrun is not in the topmost group, or Everywhere; with a limit in all v1 hierarchies that tell programs of limits. The parents of path are made and stay.
 //
 // A group that is left from before is removed first; when it has processes that is errdefs.ErrFailedPrecondition. A
 // limit that this kernel cannot hold is errdefs.ErrNotImplemented, one that it refuses errdefs.ErrInvalidArgument; both

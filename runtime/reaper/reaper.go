@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"syscall"
 	"unsafe"
 
@@ -33,6 +35,9 @@ func Main(args []string) int {
 			fmt.Fprintf(os.Stderr, "lrun: adopt orphans: %v\n", err)
 		}
 	}
+	// Each thread counts against the container's limits, and one that cannot be made would be the end of all.
+	runtime.GOMAXPROCS(1)
+	debug.SetGCPercent(-1) // it makes nothing to collect
 	signals := make(chan os.Signal, 128)
 	signal.Notify(signals)
 	program, err := startProgram(args[1:])

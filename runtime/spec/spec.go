@@ -105,7 +105,6 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 			Resources:         Resources(s, f.Host),
 			RootfsPropagation: rootPropagation(s.Mounts),
 			Devices:           withDevices(f.Devices, f.Host.nodes),
-			Sysctl:            sysctls(s),
 			UIDMappings:       mappings(s.UserNS.UIDs),
 			GIDMappings:       mappings(s.UserNS.GIDs),
 		},
@@ -113,6 +112,7 @@ func New(s Settings, f Facts) (*specs.Spec, error) {
 	if err := checkSysctls(s.Sysctls, c.Linux.Namespaces); err != nil {
 		return nil, err
 	}
+	c.Linux.Sysctl = sysctls(s, c.Linux.Namespaces)
 	if s.Sharing.UTS == ModeHost {
 		c.Hostname = "" // it is the host's, and not to be set
 	}

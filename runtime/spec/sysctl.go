@@ -56,16 +56,32 @@ func sysctlNamespace(path string) specs.LinuxNamespaceType {
 // DomainSysctl is the sysctl of the domain name, for runtimes that do not know Domainname yet (runc before 1.2).
 const DomainSysctl = "kernel.domainname"
 
-// sysctls are the user's, and that of the domain name.
-func sysctls(s Settings) map[string]string {
-	all := maps.Clone(s.Sysctls)
-	if s.Names.Domain == "" {
-		return all
+// What everybody may do in a container's own network, as in Docker since 20.10: listen on any port, and ping, of which the kernel
+// knows only groups that the user namespace has.
+const (
+	portSysctl = "net.ipv4.ip_unprivileged_port_start"
+	pingSysctl = "net.ipv4.ping_group_range"
+)
+
+// sysctls are the user's, that of the domain name, and where there is a new network namespace what Docker sets in one.
+func sysctls(s Settings, namespaces []specs.LinuxNamespace) map[string]string {
+	all := map[string]string{}
+	if slices.Contains(namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace}) {
+		all[portSysctl] = "0"
+		if !s.UserNS.Own() {
+			all[pingSysctl] = "0 2147483647"
+		}
 	}
-	if all == nil {
-		all = map[string]string{}
+	for name, value := range s.Sysctls {
+		path, err := SysctlPath(name)
+		if err == nil {
+			delete(all, strings.ReplaceAll(path, "/", ".")) // the user's may be written with slashes
+		}
+		all[name] = value
 	}
-	all[DomainSysctl] = s.Names.Domain
+	if s.Names.Domain != "" {
+		all[DomainSysctl] = s.Names.Domain
+	}
 	return all
 }
 

@@ -2,6 +2,7 @@ package spec_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 
@@ -49,11 +50,33 @@ func TestSysctlsOfTheHostAreRefused(t *testing.T) {
 	}
 }
 
+// What Docker sets in a new network namespace, unless the user says otherwise in whatever form.
+func TestSysctlsOfANewNetwork(t *testing.T) {
+	const port, ping = "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range"
+	own := spec.SameIDs(spec.IDRange{Host: 1 << 20, Size: 1 << 16})
+	for name, c := range map[string]struct {
+		settings spec.Settings
+		want     map[string]string
+	}{
+		"new":     {spec.Settings{}, map[string]string{port: "0", ping: "0 2147483647"}},
+		"host's":  {spec.Settings{HostNetwork: true}, map[string]string{}},
+		"users":   {spec.Settings{UserNS: own}, map[string]string{port: "0"}},
+		"dots":    {spec.Settings{Sysctls: map[string]string{port: "80"}}, map[string]string{port: "80", ping: "0 2147483647"}},
+		"slashes": {spec.Settings{Sysctls: map[string]string{"net/ipv4/ping_group_range": "1 0"}}, map[string]string{port: "0", "net/ipv4/ping_group_range": "1 0"}},
+	} {
+		c.settings.Args = []string{"true"}
+		got, err := spec.New(c.settings, spec.Facts{})
+		if err != nil || !maps.Equal(got.Linux.Sysctl, c.want) {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+	}
+}
+
 func TestSysctlsBesideTheDomain(t *testing.T) {
 	got, err := spec.New(spec.Settings{
 		Args: []string{"true"}, Names: spec.Names{Domain: "example"}, Sysctls: map[string]string{"kernel.sem": "1"},
 	}, spec.Facts{})
-	if err != nil || len(got.Linux.Sysctl) != 2 || got.Linux.Sysctl["kernel.sem"] != "1" || got.Linux.Sysctl[spec.DomainSysctl] != "example" {
+	if err != nil || len(got.Linux.Sysctl) != 4 || got.Linux.Sysctl["kernel.sem"] != "1" || got.Linux.Sysctl[spec.DomainSysctl] != "example" {
 		t.Errorf("got %v, %v", got, err)
 	}
 }

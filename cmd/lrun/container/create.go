@@ -33,7 +33,9 @@ func createCommand(e *env.Env) *cli.Command {
 		ArgsUsage: "IMAGE [COMMAND] [ARGUMENT...]",
 		Flags:     append(o.Flags(), e.DriverFlag()),
 		Action: func(c *cli.Context) error {
-			o.EntrypointSet = c.IsSet("entrypoint")
+			if err := o.Given(c.IsSet); err != nil {
+				return err
+			}
 			return runCreate(c.Context, e, o, operands(o, c.Args().Slice()))
 		},
 	}
@@ -119,6 +121,9 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 	c, err := settings.New(o, args)
 	if err != nil {
 		return c, nil, err
+	}
+	if l := c.Settings.Limits; l.NoOOMKill && l.Memory == 0 {
+		e.Notice("--oom-kill-disable without --memory: there is no limit at which programs would wait, and the host may run out of memory")
 	}
 	if o.Rootfs != "" {
 		if c.RootDir, c.RootWrite, err = rootdir.Parse(o.Rootfs, e.Root(), e.State()); err != nil {

@@ -36,7 +36,9 @@ program is not in the image, 126 when it cannot be executed, 125 when lrun faile
   lrun run -it --rm -v "$PWD":/work -w /work debian bash`,
 		Flags: append(o.Flags(), e.DriverFlag()),
 		Action: func(c *cli.Context) error {
-			o.EntrypointSet = c.IsSet("entrypoint")
+			if err := o.Given(c.IsSet); err != nil {
+				return err
+			}
 			return runRun(c.Context, e, o, operands(o, c.Args().Slice()))
 		},
 	}

@@ -166,6 +166,7 @@ func TestParseRefuses(t *testing.T) {
 		"size of a tmpfs":         {"--mount", "type=tmpfs,dst=/b,tmpfs-size=big", invalid, "tmpfs-size"},
 		"mode of a tmpfs":         {"--mount", "type=tmpfs,dst=/b,tmpfs-mode=999", invalid, "octal"},
 		"driver":                  {"--mount", "src=data,dst=/b,volume-driver=nfs", unsupported, "local"},
+		"label without a name":    {"--mount", "src=data,dst=/b,volume-label=", invalid, "volume-label=: give volume-label=NAME=VALUE: invalid"},
 		"volume option":           {"--mount", "src=data,dst=/b,volume-opt=type=nfs", unsupported, "nfs"},
 		"subpath that leaves":     {"--mount", "src=data,dst=/b,volume-subpath=../x", invalid, "'..'"},
 		"subpath of nothing":      {"--mount", "dst=/b,volume-subpath=x", invalid, "source=NAME"},

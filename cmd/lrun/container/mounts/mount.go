@@ -136,7 +136,7 @@ func (p *words) setVolume(key, value string, has bool) error {
 	pair := func(to *map[string]string) error {
 		name, v, _ := strings.Cut(value, "=")
 		if name == "" {
-			return invalid("%s=%s: give %[1]s=NAME=VALUE", key, value)
+			return invalid("%s=%s: give %s=NAME=VALUE", key, value, key)
 		}
 		if *to == nil {
 			*to = map[string]string{}

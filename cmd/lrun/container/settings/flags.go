@@ -12,8 +12,8 @@ import (
 
 // Options are the flags that run and create share.
 type Options struct {
-	// EntrypointSet says that --entrypoint was given, for an empty one takes the image's away.
-	EntrypointSet bool
+	// entrypointSet says that --entrypoint was given, for an empty one takes the image's away.
+	entrypointSet bool
 	// Rootfs is --rootfs: there is no image among the arguments then.
 	Rootfs string
 	// NoNewPrivileges is the default that --security-opt may change.
@@ -80,4 +80,24 @@ func (o *Options) confinementFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "init", Usage: "run an init that reaps orphans and forwards signals to the program", Destination: &o.init},
 		&cli.StringFlag{Name: "runtime", Usage: "run it with the OCI runtime `PROGRAM`, such as runc", DefaultText: "built in", Destination: &o.runtime},
 	}
+}
+
+// Given takes note of which flags there are on the command line. A limit that is empty is refused: a script's variable that was never
+// set must not mean that there is none.
+func (o *Options) Given(isSet func(flag string) bool) error {
+	o.entrypointSet = isSet("entrypoint")
+	for _, f := range []struct{ flag, value string }{
+		{"memory", o.resources.memory},
+		{"memory-reservation", o.resources.reservation},
+		{"memory-swap", o.resources.swap},
+		{"cpus", o.resources.cpus},
+		{"shm-size", o.shmSize},
+		{"disk", o.disk.disk},
+		{"rootfs", o.Rootfs},
+	} {
+		if f.value == "" && isSet(f.flag) {
+			return invalid("--%s is empty: give a value, or leave it out", f.flag)
+		}
+	}
+	return nil
 }

@@ -19,7 +19,7 @@ func Refused() map[string]string {
 		"mac-address": networks, "network-alias": networks, "net-alias": networks, "link-local-ip": networks,
 		"cpu-rt-period": realTime, "cpu-rt-runtime": realTime, "cpu-count": windows, "cpu-percent": windows, "io-maxbandwidth": windows,
 		"io-maxiops": windows, "kernel-memory": "kernels no longer limit it apart; --memory counts it too",
-		"cgroup-parent": "the cgroup of every container is /lrun/ID, where all of lrun finds it after a crash; limit all of them together in /lrun",
+		"cgroup-parent": "the cgroup of every container is /lrun/ID, where all of lrun finds it after a crash; give each its limits",
 		"isolation":     windows,
 		"link":          "containers cannot reach each other yet; let both share the host's network with --network host, and name the other with --add-host",
 		"gpus":          "devices of graphics cards are not found by themselves; give them with --device, and bind the driver's files with -v",

@@ -143,7 +143,7 @@ func first(values ...string) string {
 // first words are the entrypoint.
 func program(o *Options, c ocispec.ImageConfig, command []string) (args []string, words int) {
 	entrypoint, cmd := c.Entrypoint, c.Cmd
-	if o.EntrypointSet {
+	if o.entrypointSet {
 		entrypoint, cmd = nil, nil
 		if o.entrypoint != "" {
 			entrypoint = []string{o.entrypoint}

@@ -26,7 +26,9 @@ func describe(t testing.TB, im image.Image, line ...string) (lruntime.Container,
 	app := &cli.App{
 		Flags: o.Flags(), HideHelp: true, DisableSliceFlagSeparator: true,
 		Action: func(ctx *cli.Context) (err error) {
-			o.EntrypointSet = ctx.IsSet("entrypoint")
+			if err := o.Given(ctx.IsSet); err != nil {
+				return err
+			}
 			args := ctx.Args().Slice()
 			if c, err = settings.New(&o, args); err != nil {
 				return err
@@ -36,6 +38,18 @@ func describe(t testing.TB, im image.Image, line ...string) (lruntime.Container,
 	}
 	err := app.Run(append([]string{"lrun"}, line...))
 	return c, err
+}
+
+// A limit that a script has left empty is not the same as none.
+func TestEmptyValuesAreRefused(t *testing.T) {
+	for _, flag := range []string{"-m", "--memory", "--memory-swap", "--memory-reservation", "--cpus", "--shm-size", "--disk", "--rootfs"} {
+		if _, err := describe(t, plainImage(), flag, "", "image"); !errors.Is(err, errdefs.ErrInvalidArgument) || !strings.Contains(err.Error(), "is empty: give a value") {
+			t.Errorf("%s: %v", flag, err)
+		}
+	}
+	if _, err := describe(t, plainImage(), "--cpuset-cpus", "", "--domainname", "", "image"); err != nil {
+		t.Error(err)
+	}
 }
 
 func plainImage() image.Image {
