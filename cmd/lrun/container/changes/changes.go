@@ -57,7 +57,7 @@ func runDiff(ctx context.Context, e *env.Env, name string) (err error) {
 	}
 	lines := make([]string, len(list))
 	for i, change := range list {
-		lines[i] = string(change.Kind) + " " + format.Visible("/"+change.Path)
+		lines[i] = string(change.Kind) + " " + format.VisiblePath("/"+change.Path)
 	}
 	return format.Lines(e.Out, lines)
 }

@@ -79,12 +79,12 @@ func TestDriver(t *testing.T) {
 
 // A full disk does not turn a store of overlayfs layers into one of copies; and a new store begins with neither.
 func TestDriverOnAFullDisk(t *testing.T) {
-	e, stderr := newTestEnv(t, overlay.Support{Hindered: unix.ENOSPC})
+	e, _ := newTestEnv(t, overlay.Support{Hindered: unix.ENOSPC})
 	d, err := e.Driver()
 	if !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), "whether overlayfs works in "+e.Root()+"/snapshots: put that right") {
 		t.Errorf("got %+v, %v", d, err)
 	}
-	e, stderr = newTestEnv(t, overlay.Support{Hindered: unix.ENOSPC})
+	e, stderr := newTestEnv(t, overlay.Support{Hindered: unix.ENOSPC})
 	if err := os.MkdirAll(filepath.Join(e.Root(), "snapshots", "overlayfs"), 0o700); err != nil {
 		t.Fatal(err)
 	}

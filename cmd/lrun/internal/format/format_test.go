@@ -173,6 +173,14 @@ func TestVisible(t *testing.T) {
 	}
 }
 
+func TestVisiblePath(t *testing.T) {
+	for in, want := range map[string]string{"/a b": "/a b", "/a\nb": `/a\nb`, `/a\nb`: `/a\\nb`, "/\\\n": `/\\\n`} {
+		if got := VisiblePath(in); got != want {
+			t.Errorf("VisiblePath(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
 func FuzzVisible(f *testing.F) {
 	for _, s := range []string{"", "a\tb", "\x1b[2J", "\xff", "\u202e", "\u00a0", "\\", "\"", "é"} {
 		f.Add(s)

@@ -126,3 +126,6 @@ func Visible(s string) string {
 	quoted := strconv.Quote(s)
 	return strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(quoted[1 : len(quoted)-1])
 }
+
+// VisiblePath is Visible of a path, which stays one path: a backslash of its own is doubled.
+func VisiblePath(path string) string { return Visible(strings.ReplaceAll(path, `\`, `\\`)) }

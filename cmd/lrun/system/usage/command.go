@@ -28,7 +28,7 @@ now. RECLAIMABLE is what 'container prune', 'image prune --all' and 'volume prun
 part of what killed processes have left.
 
 With --verbose every file is counted, and the last table has every byte of the root in exactly one row: its total is what
-'du -sx --block-size=1' says of the root.
+'du -s --block-size=1' says of the root.
 
 Fields of a template: .Type .TotalCount .Active .Size .Reclaimable
 With --verbose: .Images .Containers .Volumes .BuildCache .Bytes .Total`,

@@ -1,0 +1,26 @@
+package container
+
+// Flags that Docker's commands about containers have and lrun's have not, with what to do instead. Those of run and
+// create are settings.Refused.
+
+func refusedOfStart() map[string]string {
+	const noCheckpoint = "there are no checkpoints; a container starts from the beginning"
+	return map[string]string{
+		"checkpoint": noCheckpoint, "checkpoint-dir": noCheckpoint,
+		"detach-keys": "lrun start stays in the foreground",
+	}
+}
+
+func refusedOfList() map[string]string {
+	const size = "'lrun system df -v' shows what each container takes"
+	return map[string]string{"size": size, "s": size}
+}
+
+func refusedOfRemove() map[string]string {
+	const link = "there are no links between containers"
+	return map[string]string{"link": link, "l": link}
+}
+
+func refusedOfCommit() map[string]string {
+	return map[string]string{"no-pause": "use --pause=false"}
+}
