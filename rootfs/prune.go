@@ -85,7 +85,7 @@ func (s *Store) deleteImages(ctx context.Context, images [][]image.Record) (done
 			}
 		}
 	}
-	if err := s.Images.Drop(ctx, ids...); err != nil {
+	if err := s.drop(ctx, ids...); err != nil {
 		return nil, nil, err
 	}
 	m, err := s.mark(ctx)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/image"
 )
@@ -83,7 +84,7 @@ func (s *Store) carryOut(ctx context.Context, v verdict, records []image.Record)
 	}
 	if !v.untag.IsZero() {
 		if _, err := s.Images.Untag(ctx, v.untag); err != nil {
-			return Removed{}, nil, err
+			return Removed{}, nil, noRoom(err)
 		}
 	}
 	return Removed{Untagged: v.lines}, nil, nil
@@ -93,7 +94,7 @@ func (s *Store) carryOut(ctx context.Context, v verdict, records []image.Record)
 // else needs. It returns the ID of the image and the ChainIDs of the layers that are gone, and the bytes to be deleted.
 func (s *Store) deleteImage(ctx context.Context, records []image.Record) (deleted, orphans []string, err error) {
 	chains, digests, damaged := s.parts(ctx, records)
-	if err := s.Images.Drop(ctx, records[0].Image); err != nil {
+	if err := s.drop(ctx, records[0].Image); err != nil {
 		return nil, nil, err
 	}
 	deleted = []string{records[0].Image.String()}
@@ -284,4 +285,18 @@ func (s *Store) Tag(ctx context.Context, src, dst string) error {
 		}
 		return s.Images.Tag(ctx, rec, ref.WithDefaultTag())
 	})
+}
+
+// drop takes images out of the list of them.
+func (s *Store) drop(ctx context.Context, ids ...digest.Digest) error {
+	return noRoom(s.Images.Drop(ctx, ids...))
+}
+
+// noRoom explains the error of a change of the list of images: it is written anew, so that room is needed also where room is to
+// be made.
+func noRoom(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("a few kilobytes are needed for the list of the other images; free them first, with 'lrun rm CONTAINER' or outside of lrun: %w", err)
+	}
+	return err
 }

@@ -82,11 +82,8 @@ func (p *Pending) find(c Container) (err error) {
 
 // make makes the cgroup and, as soon as it can, the first process.
 func (p *Pending) make(c Container) (err error) {
-	hierarchy := p.hierarchy
-	if c.Settings.Privileged || c.Settings.Security.WritableCgroups {
-		hierarchy = hierarchy.Everywhere()
-	}
-	p.group, err = hierarchy.CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), func(g *cgroup.Group) {
+	own := c.Settings.Privileged || c.Settings.Security.WritableCgroups // it makes groups itself
+	p.group, err = p.hierarchy.Everywhere(own).CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), func(g *cgroup.Group) {
 		if c.Runtime == "" {
 			p.child = launch.Spawn(spec.Namespaces(c.Settings, p.hierarchy.OnlyUnified(), p.joined.Paths), c.Settings.UserNS, g)
 		}

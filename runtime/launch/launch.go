@@ -19,6 +19,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
+	"github.com/lrun-dev/lrun/runtime/launch/failure"
 	"github.com/lrun-dev/lrun/runtime/launch/process"
 	"github.com/lrun-dev/lrun/runtime/launch/userns"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -125,15 +126,15 @@ func (p *planner) carryOut(ctx context.Context) error {
 	if r.Sent != nil {
 		r.Sent()
 	}
-	failure, err := stage.Wait(int(socket.Fd()))
+	report, err := stage.Wait(int(socket.Fd()))
 	if errors.Is(err, stage.ErrDied) {
-		return r.killedEarly(child.process.Pid)
+		return failure.Early(child.process.Pid, r.Spec.Process.Args[0], r.OwnFilter)
 	}
 	if err != nil {
 		return fmt.Errorf("read the report of process %d: %w", child.process.Pid, err)
 	}
-	if failure != nil {
-		return p.explain(failure)
+	if report != nil {
+		return p.explain(report)
 	}
 	return nil
 }
@@ -148,13 +149,4 @@ func setOOMScoreAdj(pid, adj int) error {
 		return fmt.Errorf("set oom_score_adj to %d: %w", adj, err)
 	}
 	return nil
-}
-
-// killedEarly is the error of a first process that died without a report.
-func (r *Request) killedEarly(pid int) error {
-	advice := ""
-	if r.OwnFilter {
-		advice = "; a seccomp profile that forbids execve does that too"
-	}
-	return fmt.Errorf("process %d, the container's first, was killed before it executed %q%s", pid, r.Spec.Process.Args[0], advice)
 }

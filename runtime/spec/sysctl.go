@@ -73,8 +73,7 @@ func sysctls(s Settings, namespaces []specs.LinuxNamespace) map[string]string {
 		}
 	}
 	for name, value := range s.Sysctls {
-		path, err := SysctlPath(name)
-		if err == nil {
+		if path, err := SysctlPath(name); err == nil {
 			delete(all, strings.ReplaceAll(path, "/", ".")) // the user's may be written with slashes
 		}
 		all[name] = value

@@ -23,6 +23,16 @@ func Of(s stage.Step, f *stage.Failure) error {
 	return advise(s, f.Errno, fmt.Errorf("%s: %w", what, f.Errno))
 }
 
+// Early is the error of a first process that was killed before it executed program and has said nothing. ownFilter says that
+// the user has chosen its seccomp filter.
+func Early(pid int, program string, ownFilter bool) error {
+	advice := ""
+	if ownFilter {
+		advice = "; a seccomp profile that forbids execve does that too"
+	}
+	return fmt.Errorf("process %d, the container's first, was killed before it executed %q%s", pid, program, advice)
+}
+
 // What steps write as attributes: Sysctls is where the files of sysctls are, Label the file of the SELinux context.
 const (
 	Sysctls = "/proc/sys/"
