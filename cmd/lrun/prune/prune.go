@@ -120,7 +120,8 @@ func command(e *env.Env, k kind) *cli.Command {
 	cmd := &cli.Command{
 		Usage: k.usage,
 		Description: k.filters + ` What lrun processes that were killed have left goes too.
---dry-run shows what would go and how many bytes on disk, and removes nothing.`,
+--dry-run shows what would go and how many bytes on disk, and removes nothing. On xfs the directories of what is gone shrink too, by a
+few kilobytes that are not counted.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "dry-run", Usage: "only show what would go", Destination: &o.dryRun},
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "do not ask", Destination: &o.force},
