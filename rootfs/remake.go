@@ -11,8 +11,8 @@ import (
 	"github.com/lrun-dev/lrun/rootfs/chain"
 )
 
-// Remake unpacks the layer with the ChainID key, which is damaged, again from a stored blob and puts it in the place of
-// what is there, at once. The layers below must be sound. free is called with the root locked just before, and stops it
+// Remake unpacks the layer with the ChainID key, which is damaged or not there, again from a stored blob and puts it in the place of
+// what is there, and below all that stands on it, at once. The layers below must be sound. free is called with the root locked just before, and stops it
 // with an error while a container runs on the layer. A layer that no stored image has is errdefs.ErrNotFound; a blob
 // that is gone or not what it should be leaves all as it is, and the error names what to load or pull.
 func (s *Store) Remake(ctx context.Context, key string, free func() error) error {

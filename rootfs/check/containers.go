@@ -71,6 +71,12 @@ func (c *checker) abandoned(known map[string]bool) error {
 	return nil
 }
 
+// removal says how to remove the container id, whatever is damaged of it.
+func removal(id string) string {
+	const short = 12
+	return "remove it with lrun rm -f " + id[:min(short, len(id))]
+}
+
 // containerID is the length of a container's id.
 const containerID = 64
 
