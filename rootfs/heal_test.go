@@ -150,7 +150,7 @@ func contains(all, some []int) bool {
 	return !slices.ContainsFunc(some, func(i int) bool { return !slices.Contains(all, i) })
 }
 
-// TestHealNothing: what is sound, or has no manifest to compare with, or is not stored at all, is left alone.
+// TestHealNothing: what is sound, or has no manifest that this version can compare with, or is not stored at all, is left alone.
 func TestHealNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		busy := func(string) error { return errors.New("nothing was to be healed") }
@@ -159,6 +159,9 @@ func TestHealNothing(t *testing.T) {
 		}
 		im := w.mustAdd(t, healed)
 		if err := os.Remove(filepath.Join(w.data(t, im, 0), "manifest")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(w.data(t, im, 2), "manifest"), []byte("lrun-manifest 2\nd and more"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		before := w.files(t)

@@ -118,6 +118,9 @@ func (c *checker) layer(d Driver, infos []snapshot.Info) error {
 	case errors.Is(err, ErrNoManifest):
 		found.Severity, found.Problem = Unchecked, "it cannot be checked file by file: "+err.Error()
 		list = append(list, found)
+	case errdefs.IsNotImplemented(err): // of another version
+		found.Severity, found.Problem = Unchecked, err.Error()
+		list = append(list, found)
 	case err != nil:
 		found.Problem = err.Error()
 		list = append(list, found)

@@ -125,7 +125,7 @@ func (l Layers) Sound(ctx context.Context, key string) (bool, error) {
 }
 
 // damaged tells that the committed snapshot key is not what its manifest says, as far as can be told without reading
-// files, or that its damage was noted. One that is gone, or has no manifest, is not known to be damaged.
+// files, or that its damage was noted. One that is gone, or has no manifest or one of another version, is not known to be damaged.
 func (l Layers) damaged(ctx context.Context, key string) (bool, error) {
 	path, err := l.note(ctx, key)
 	if errdefs.IsNotFound(err) {
@@ -149,7 +149,7 @@ func (l Layers) damaged(ctx context.Context, key string) (bool, error) {
 		return true, nil
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case errors.Is(err, check.ErrNoManifest), errdefs.IsNotFound(err):
+	case errors.Is(err, check.ErrNoManifest), errdefs.IsNotFound(err), errdefs.IsNotImplemented(err):
 		return false, nil
 	}
 	return err != nil, nil
