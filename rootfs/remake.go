@@ -38,10 +38,26 @@ func (s *Store) Remake(ctx context.Context, key string, free func() error) error
 				failed = fmt.Errorf("load or pull %s again: %w", known(r), err)
 				break // another image may have the layer in another blob
 			}
+			if err == nil {
+				err = s.nameLayer(ctx, key, im.Config.RootFS.DiffIDs[layer].String())
+			}
 			return err
 		}
 	}
 	return failed
+}
+
+// nameLayer makes the record of the layer key say its DiffID.
+func (s *Store) nameLayer(ctx context.Context, key, diffID string) error {
+	info, err := s.Snapshots.Stat(ctx, key)
+	if err != nil || info.Labels[chain.LabelDiffID] == diffID {
+		return err
+	}
+	_, err = s.Snapshots.Relabel(ctx, key, func(labels map[string]string) map[string]string {
+		labels[chain.LabelDiffID] = diffID
+		return labels
+	})
+	return err
 }
 
 // known is how people know the image of r.

@@ -66,6 +66,7 @@ type Container struct {
 	Snapshot         bool     // it has one: no --rootfs
 	Holder           string   // who has its name; "" for nobody
 	Volumes          []string // those that it mounts
+	Problem          string   // what cannot be read of it; "" for nothing
 }
 
 // Containers are those of the root.

@@ -51,7 +51,7 @@ func (c *checker) fault(d Driver, f snapshot.Fault) {
 	if f.Absent {
 		found.Key = f.Key
 	}
-	if f.Absent && len(f.Key) == containerID {
+	if f.Absent && len(f.Key) == containerID && c.Containers != nil && !c.Containers.Gone(f.Key) {
 		found.Remedy = removal(f.Key)
 	}
 	c.report(found)
