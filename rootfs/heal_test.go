@@ -94,6 +94,12 @@ func TestHeal(t *testing.T) {
 		{"the manifest", func(_ *testing.T, _ *world, _, dir string) error {
 			return os.Truncate(filepath.Join(dir, "manifest"), 30)
 		}},
+		{"all bytes", func(_ *testing.T, _ *world, _, dir string) error { return os.RemoveAll(dir) }},
+		{"the record", func(_ *testing.T, w *world, key, _ string) error { return os.Remove(w.Snapshots.RecordPath(key)) }},
+		{"an empty record", func(_ *testing.T, w *world, key, _ string) error { return os.Truncate(w.Snapshots.RecordPath(key), 0) }},
+		{"a garbled record", func(_ *testing.T, w *world, key, _ string) error {
+			return os.WriteFile(w.Snapshots.RecordPath(key), []byte("{"), 0)
+		}},
 		{"bytes, and somebody noted it", func(t *testing.T, w *world, key, dir string) error {
 			name := firstFile(t, dir)
 			fi, err := os.Stat(name)
@@ -107,9 +113,16 @@ func TestHeal(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			onEach(t, func(t *testing.T, w *world) {
 				im := w.mustAdd(t, healed)
+				if _, err := w.Snapshots.Prepare(t.Context(), "container", im.ChainIDs()[2].String()); err != nil {
+					t.Fatal(err)
+				}
 				for _, damaged := range [][]int{{0}, {2}, {1, 2}} {
+					var dirs []string
 					for _, layer := range damaged {
-						if err := tt.damage(t, w, im.ChainIDs()[layer].String(), w.data(t, im, layer)); err != nil {
+						dirs = append(dirs, w.data(t, im, layer))
+					}
+					for i, layer := range damaged {
+						if err := tt.damage(t, w, im.ChainIDs()[layer].String(), dirs[i]); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -119,6 +132,12 @@ func TestHeal(t *testing.T) {
 						t.Errorf("%v were damaged, %v were healed, %v", damaged, layers, err)
 					}
 					w.isSound(t, im)
+					if _, err := w.Snapshots.Mounts(t.Context(), "container"); err != nil {
+						t.Error(err)
+					}
+				}
+				if err := w.Release(t.Context(), "container"); err != nil {
+					t.Fatal(err)
 				}
 				w.agree(t, im, healed.layers)
 				w.whole(t)
@@ -131,7 +150,7 @@ func contains(all, some []int) bool {
 	return !slices.ContainsFunc(some, func(i int) bool { return !slices.Contains(all, i) })
 }
 
-// TestHealNothing: what is sound, or has no manifest to compare with, or is not stored at all, is left alone.
+// TestHealNothing: what is sound, or has no manifest that this version can compare with, or is not stored at all, is left alone.
 func TestHealNothing(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		busy := func(string) error { return errors.New("nothing was to be healed") }
@@ -140,6 +159,9 @@ func TestHealNothing(t *testing.T) {
 		}
 		im := w.mustAdd(t, healed)
 		if err := os.Remove(filepath.Join(w.data(t, im, 0), "manifest")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(w.data(t, im, 2), "manifest"), []byte("lrun-manifest 2\nd and more"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		before := w.files(t)

@@ -10,6 +10,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -54,6 +55,9 @@ func (s *Store) committedWhere(ctx context.Context, want func(snapshot.Info) boo
 		}
 		return nil
 	})
+	if errdefs.IsDataLoss(err) { // one that cannot be read is none
+		err = nil
+	}
 	depth := func(name string) int {
 		n := 0
 		for ; name != "" && n <= len(parents); n++ {
@@ -92,12 +96,20 @@ func (s *Store) removeChains(ctx context.Context, names []string, m marks, built
 		}
 		if err == nil {
 			unmarked = append(unmarked, name)
-		} else if !errdefs.IsNotFound(err) {
+		} else if err := s.clear(name, err); err != nil {
 			errs = append(errs, err)
 		}
 	}
 	gone, orphans, err := s.Snapshots.Forget(ctx, unmarked)
 	return removed{chains: gone, orphans: orphans}, errors.Join(append(errs, err)...)
+}
+
+// clear removes the record of name when it is one that counts as none, as err, of looking it up, says.
+func (s *Store) clear(name string, err error) error {
+	if chain.Absent(err) {
+		return s.Snapshots.Clear(name)
+	}
+	return err
 }
 
 // retract removes those of the committed snapshots names, which a failed task has made, that no

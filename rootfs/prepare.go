@@ -147,8 +147,8 @@ func (s *Store) openRoot(ctx context.Context, key string) (*os.File, error) {
 // costs no lock of the root.
 func (s *Store) Release(ctx context.Context, key string) error {
 	info, err := s.Snapshots.Stat(ctx, key)
-	if errdefs.IsNotFound(err) {
-		return nil
+	if chain.Absent(err) { // what it stood on is left to the sweep
+		return s.Snapshots.Clear(key)
 	}
 	if err == nil && info.Kind == snapshot.Committed {
 		err = fmt.Errorf("it is a layer: %w", errdefs.ErrInvalidArgument)
@@ -177,7 +177,7 @@ func (s *Store) Release(ctx context.Context, key string) error {
 // releaseParents removes parent and all below it that nobody needs. The root is locked.
 func (s *Store) releaseParents(ctx context.Context, parent string) (removed, error) {
 	infos, err := s.Snapshots.Chain(ctx, parent)
-	if errdefs.IsNotFound(err) {
+	if chain.Absent(err) { // a gap: what is not needed is left to the sweep
 		return removed{}, nil
 	}
 	if err != nil || infos[0].Labels[LabelBuiltIn] != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/image"
@@ -56,6 +57,9 @@ func (s *Store) usedImages(ctx context.Context, inUse func() (InUse, error)) (fu
 		}
 		return nil
 	})
+	if errdefs.IsDataLoss(err) { // what a record said that cannot be read, the container's own says too
+		err = nil
+	}
 	return func(id digest.Digest) bool {
 		container, _ := use(id)
 		return container != "" || prepared[id]

@@ -38,14 +38,15 @@ func (a *Active) Finish(ctx context.Context, code int) error {
 func (a *Active) OOMKilled() bool { return a.oomKilled }
 
 // Kill sends SIGKILL to every process of the container's cgroup, however fast it forks, and to its first process
-// wherever somebody has moved it: all that are left in its PID namespace die with that.
+// wherever somebody has moved it, if its state can be read: all that are left in its PID namespace die with that.
 func (s *Store) Kill(id string) error {
 	group, err := s.group(id)
 	if err != nil {
 		return err
 	}
 	killed := group.Kill()
-	return errors.Join(killed, ignore(s.Signal(id, syscall.SIGKILL), errdefs.ErrFailedPrecondition))
+	signalled := s.Signal(id, syscall.SIGKILL)
+	return errors.Join(killed, ignore(ignore(signalled, errdefs.ErrFailedPrecondition), errdefs.ErrDataLoss))
 }
 
 // Signal sends a signal to the first process of the container id, never to another that has its number
@@ -75,15 +76,13 @@ func (s *Store) Signal(id string, signal syscall.Signal) error {
 
 // Delete removes the record, the name and the directories of a container that does not run. release is
 // called between: it frees what the container has outside this package, by its id alone (there may be
-// no readable record). The caller holds the claim. What is gone already is no error.
+// no readable record, and then what only that names stays). The caller holds the claim. What is gone already is no error.
 func (s *Store) Delete(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
-	if isAbsent(err) {
-		c, err = Container{ID: id}, nil
-	}
-	if err != nil {
+	if err != nil && !isAbsent(err) && !errdefs.IsDataLoss(err) {
 		return err
 	}
+	c.ID = id
 	if err := s.removeCgroup(id); err != nil {
 		return err
 	}

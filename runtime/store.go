@@ -87,7 +87,7 @@ func (s *Store) Create(claim *Claim, c Container) error {
 }
 
 // Get reads the record of the container with exactly this id. None is errdefs.ErrNotFound, one that
-// is damaged errdefs.ErrDataLoss.
+// is damaged errdefs.ErrDataLoss, with a Container that has its id alone.
 func (s *Store) Get(id string) (Container, error) {
 	var c Container
 	path := filepath.Join(s.Dir(id), "config.json")
@@ -96,7 +96,10 @@ func (s *Store) Get(id string) (Container, error) {
 		return c, notFound(id)
 	}
 	if err == nil && c.ID != id {
-		return c, fmt.Errorf("record %q is that of the container %q: %w", path, c.ID, errdefs.ErrDataLoss)
+		err = fmt.Errorf("record %q is that of the container %q: %w", path, c.ID, errdefs.ErrDataLoss)
+	}
+	if err != nil {
+		c = Container{ID: id}
 	}
 	return c, err
 }

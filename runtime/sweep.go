@@ -95,11 +95,12 @@ func (s *Store) recoverAbandoned(ctx context.Context, id string, release func(co
 	return claim.Done(s.putRight(ctx, id, release))
 }
 
-// putRight works on a container whose claim we hold, so that nobody else watches it.
+// putRight works on a container whose claim we hold, so that nobody else watches it. One whose record or state cannot be read stays
+// as it is, and in nobody's way: `lrun fsck` tells of it.
 func (s *Store) putRight(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
 	if err != nil && !isAbsent(err) {
-		return err
+		return ignore(err, errdefs.ErrDataLoss)
 	}
 	recorded, stErr := s.recorded(id)
 	if err == nil && stErr == nil && recorded.Status == Running && supervised(recorded) {
@@ -108,8 +109,8 @@ func (s *Store) putRight(ctx context.Context, id string, release func(context.Co
 	if isAbsent(err) || c.Remove {
 		return s.Delete(ctx, id, release)
 	}
-	if err = stErr; err != nil || recorded.Status != Running {
-		return err
+	if stErr != nil || recorded.Status != Running {
+		return ignore(stErr, errdefs.ErrDataLoss)
 	}
 	errs := []error{s.removeCgroup(id), s.removeRunDir(ctx, c)}
 	if !alive(recorded) {

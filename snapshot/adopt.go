@@ -11,6 +11,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/snapshot/id"
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
 // Adopt makes the committed snapshot name on parent, which may be "", with the bytes of the
@@ -39,7 +40,7 @@ func (s *Store) Adopt(ctx context.Context, name, parent, like string, opts ...Op
 		if err != nil {
 			return err
 		}
-		if err := driver.Rebase(ctx, r.snapshot()); err != nil {
+		if err := driver.Rebase(ctx, asked(r)); err != nil {
 			return err
 		}
 		return s.add(r)
@@ -51,7 +52,7 @@ func (s *Store) Adopt(ctx context.Context, name, parent, like string, opts ...Op
 }
 
 // adopted is the record that Adopt writes. The store is locked, so that like stays.
-func (s *Store) adopted(name, parent, like string, o options) (*record, error) {
+func (s *Store) adopted(name, parent, like string, o options) (*record.Record, error) {
 	if err := s.checkFree(name); err != nil {
 		return nil, err
 	}
@@ -66,22 +67,22 @@ func (s *Store) adopted(name, parent, like string, o options) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &record{
+	return &record.Record{
 		Key: text(name), Parent: text(parent), Kind: Committed, ID: model.ID, Labels: o.labels,
-		Created: time.Now().UTC(), Size: cmp.Or(o.size, model.Size), Disk: model.Disk, Below: below.under(),
+		Created: time.Now().UTC(), Size: cmp.Or(o.size, model.Size), Disk: model.Disk, Below: below.Under(),
 	}, nil
 }
 
 // add writes a record whose bytes are there already. The store is locked.
-func (s *Store) add(r *record) error {
+func (s *Store) add(r *record.Record) error {
 	c, err := s.claim(id.New(), r) // a name of its own: the id is another's
 	if err != nil {
 		return err
 	}
-	if err = s.sync.File(c.f); err == nil {
-		err = c.publish(s.record(string(r.Key)))
+	if err = s.sync.File(c.File); err == nil {
+		err = c.Publish(s.record(string(r.Key)))
 	}
-	return errors.Join(err, c.abandon())
+	return errors.Join(err, c.Abandon())
 }
 
 // Rebases tells whether the driver is a Rebaser: whether snapshots can be filled in any order and put

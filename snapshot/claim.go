@@ -10,85 +10,46 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
-	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/snapshot/claim"
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
-
-// claim is a record on its way: a file in staging/ that its maker holds locked. As long as it lives
-// nobody sweeps the bytes of its id and nobody removes its parent.
-type claim struct{ f *os.File }
 
 // claim writes r down. The store is locked. A name that another living process claims is
 // errdefs.ErrFailedPrecondition; what a dead one left is taken over.
-func (s *Store) claim(name string, r *record) (*claim, error) {
+func (s *Store) claim(name string, r *record.Record) (*claim.Claim, error) {
 	content, err := json.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(filepath.Join(s.dir, "staging", name+suffix), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+	c, err := claim.Take(filepath.Join(s.dir, "staging", name+suffix), content)
+	if errors.Is(err, flock.ErrBusy) {
+		return nil, beingCommitted(r)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
-		return nil, errors.Join(fmt.Errorf("snapshot %q is being committed: %w", string(r.Key), errdefs.ErrFailedPrecondition), f.Close())
-	} else if err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %q: %w", f.Name(), err), f.Close())
-	}
-	if err := errors.Join(empty(f), write(f, content)); err != nil {
-		return nil, errors.Join(err, (&claim{f}).abandon())
-	}
-	return &claim{f}, nil
+	return c, err
 }
 
-// empty cuts what a dead process has left in f. A file that is empty already is left alone: ext4 writes the bytes of one
-// that was cut when it is closed.
-func empty(f *os.File) error {
-	fi, err := f.Stat()
-	if err != nil || fi.Size() == 0 {
-		return err
-	}
-	return f.Truncate(0)
+// beingCommitted says that a living process has the claim of r.
+func beingCommitted(r *record.Record) error {
+	return fmt.Errorf("snapshot %q is being committed: %w", string(r.Key), errdefs.ErrFailedPrecondition)
 }
 
-// write writes all of content.
-func write(f *os.File, content []byte) error {
-	_, err := f.Write(content)
-	return err
-}
-
-// publish gives the claim the name path, and ends it. The store is locked.
-func (c *claim) publish(path string) error {
-	if err := os.Rename(c.f.Name(), path); err != nil {
-		return err
-	}
-	return c.f.Close()
-}
-
-// abandon removes the claim after a failure. After publish it does nothing. The store is locked, lest
-// another process opens the file just before it goes and then locks nothing.
-func (c *claim) abandon() error {
-	if c.f.Fd() == ^uintptr(0) { // published
-		return nil
-	}
-	return errors.Join(os.Remove(c.f.Name()), c.f.Close())
-}
-
-// drop is abandon for who has not locked the store. If it cannot be locked, the claim is at least nobody's any more, and the
+// drop is Abandon for who has not locked the store. If it cannot be locked, the claim is at least nobody's any more, and the
 // next sweep takes it.
-func (s *Store) drop(c *claim) error {
-	defer c.f.Close() // once more, where abandon was called
-	return s.locked(c.abandon)
+func (s *Store) drop(c *claim.Claim) error {
+	defer c.File.Close() // once more, where Abandon was called
+	return s.locked(c.Abandon)
 }
 
 // unclaimed fails when a living process is committing r. The store is locked.
-func (s *Store) unclaimed(r *record) error {
+func (s *Store) unclaimed(r *record.Record) error {
 	l, err := flock.TryExclusive(filepath.Join(s.dir, "staging", r.ID+suffix))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, flock.ErrBusy):
-		return fmt.Errorf("snapshot %q is being committed: %w", string(r.Key), errdefs.ErrFailedPrecondition)
+		return beingCommitted(r)
 	case err != nil:
 		return err
 	}
@@ -96,7 +57,7 @@ func (s *Store) unclaimed(r *record) error {
 }
 
 // claims calls fn for each claim whose maker lives, and stale with the path of each other. The store is locked.
-func (s *Store) claims(fn func(*record), stale func(path string)) error {
+func (s *Store) claims(fn func(*record.Record), stale func(path string)) error {
 	dir := filepath.Join(s.dir, "staging")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -110,8 +71,8 @@ func (s *Store) claims(fn func(*record), stale func(path string)) error {
 		l, err := flock.TryExclusive(path)
 		switch {
 		case errors.Is(err, flock.ErrBusy):
-			r, err := parse(path)
-			if errors.Is(err, errNoRecord) {
+			r, err := record.Read(path)
+			if errors.Is(err, record.ErrNone) {
 				continue // dropped just now
 			}
 			if err != nil {

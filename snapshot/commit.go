@@ -10,6 +10,8 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
+	"github.com/lrun-dev/lrun/snapshot/claim"
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
 // Commit makes the active snapshot key, which is mounted nowhere and written to by nobody, the
@@ -44,7 +46,7 @@ func (s *Store) Commit(ctx context.Context, name, key string, opts ...Opt) (err 
 }
 
 // beginCommit claims the record that key shall become.
-func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, err error) {
+func (s *Store) beginCommit(name, key string, o options) (r *record.Record, c *claim.Claim, err error) {
 	err = s.locked(func() error {
 		was, err := s.lookup(key)
 		if err != nil {
@@ -56,9 +58,9 @@ func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, e
 		if err := errors.Join(s.checkBoot(was), s.checkFree(name)); err != nil {
 			return err
 		}
-		r = &record{
+		r = &record.Record{
 			Key: text(name), Parent: was.Parent, Kind: Committed, ID: was.ID, Labels: o.labels,
-			Created: time.Now().UTC(), Size: o.size, Disk: o.disk, Below: was.Below, Was: was.bare(),
+			Created: time.Now().UTC(), Size: o.size, Disk: o.disk, Below: was.Below, Was: was.Bare(),
 		}
 		if o.parent != nil && *o.parent != string(was.Parent) {
 			if err := s.rebase(r, *o.parent); err != nil {
@@ -72,7 +74,7 @@ func (s *Store) beginCommit(name, key string, o options) (r *record, c *claim, e
 }
 
 // rebase changes the parent in r, which has none.
-func (s *Store) rebase(r *record, name string) error {
+func (s *Store) rebase(r *record.Record, name string) error {
 	if _, ok := s.driver.(Rebaser); !ok {
 		return fmt.Errorf("put it on %q: this driver copies, prepare it on its parent: %w", name, errdefs.ErrNotImplemented)
 	}
@@ -83,26 +85,26 @@ func (s *Store) rebase(r *record, name string) error {
 	if err != nil {
 		return err
 	}
-	r.Parent, r.Below = text(name), parent.under()
+	r.Parent, r.Below = text(name), parent.Under()
 	return nil
 }
 
 // finishCommit freezes the bytes, then turns the record over: first what the file of key says, then
 // its name. Between the two the snapshot is still the active one, which the record holds in Was.
-func (s *Store) finishCommit(ctx context.Context, c *claim, r *record, o options) error {
+func (s *Store) finishCommit(ctx context.Context, c *claim.Claim, r *record.Record, o options) error {
 	if r.Parent != r.Was.Parent {
-		if err := s.driver.(Rebaser).Rebase(ctx, r.snapshot()); err != nil {
+		if err := s.driver.(Rebaser).Rebase(ctx, asked(r)); err != nil {
 			return err
 		}
 	}
-	if err := s.driver.Commit(ctx, r.snapshot()); err != nil {
+	if err := s.driver.Commit(ctx, asked(r)); err != nil {
 		return err
 	}
 	if !o.synced {
 		if err := s.sync.Filesystem(s.dir); err != nil {
 			return err
 		}
-	} else if err := s.sync.File(c.f); err != nil {
+	} else if err := s.sync.File(c.File); err != nil {
 		return err
 	}
 	return s.locked(func() error {
@@ -119,7 +121,7 @@ func (s *Store) finishCommit(ctx context.Context, c *claim, r *record, o options
 		from := s.record(string(r.Was.Key))
 		// Unless this name is synced, a crash of the machine may bring back the record that is replaced here, beside the one
 		// with the other name. Of a volatile snapshot it may: see mayShare.
-		if err := errors.Join(c.publish(from), s.syncOf(r.Was).Dir(s.recordDir())); err != nil {
+		if err := errors.Join(c.Publish(from), s.syncOf(r.Was).Dir(s.recordDir())); err != nil {
 			return err
 		}
 		return os.Rename(from, s.record(string(r.Key)))

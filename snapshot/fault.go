@@ -12,12 +12,15 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/snapshot/key"
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
 // Fault is what is wrong with one part of the bookkeeping.
 type Fault struct {
 	// Path is the file or directory; Key is the snapshot's, as far as the name of its record tells, else "".
 	Path, Key string
+	// Absent: it is a record that counts as none, so that there is no such snapshot.
+	Absent bool
 	// Leftover: a killed process or a crash has left it, it harms nothing, and Sweep deletes it.
 	Leftover bool
 	Err      error
@@ -33,7 +36,7 @@ func (s *Store) Faults(ctx context.Context) ([]Fault, error) {
 	var faults []Fault
 	named := map[string]bool{}
 	err = s.locked(func() error {
-		return s.claims(func(r *record) { named[r.ID] = true }, func(path string) {
+		return s.claims(func(r *record.Record) { named[r.ID] = true }, func(path string) {
 			named[strings.TrimSuffix(filepath.Base(path), suffix)] = true
 			faults = append(faults, leftover(path, "what a killed process was making"))
 		})
@@ -91,17 +94,21 @@ func (s *Store) recordFaults(ctx context.Context, named map[string]bool) (faults
 		switch {
 		case errdefs.IsNotFound(err):
 			if f.Leftover, f.Err = s.absence(e.Name()); f.Err != nil {
+				f.Absent = true
 				faults = append(faults, f)
 			}
 			continue
 		case err != nil:
-			unreadable, f.Err = true, err
+			unreadable, f.Absent, f.Err = true, errdefs.IsDataLoss(err), err
 			faults = append(faults, f)
 			continue
 		}
 		named[r.ID] = true
+		for id := range strings.FieldsSeq(r.Below) {
+			named[id] = true
+		}
 		f.Key = string(r.Key)
-		if _, f.Err = s.Chain(ctx, f.Key); f.Err != nil && exists(f.Path) == nil {
+		if _, f.Err = s.below(r); f.Err != nil && exists(f.Path) == nil {
 			faults = append(faults, f)
 		}
 	}
@@ -111,12 +118,12 @@ func (s *Store) recordFaults(ctx context.Context, named map[string]bool) (faults
 // absence says why a record counts as none; nil if it has just been removed.
 func (s *Store) absence(file string) (leftover bool, why error) {
 	path := filepath.Join(s.dir, "records", file)
-	r, err := parse(path)
+	r, err := record.Read(path)
 	if _, gone := os.Lstat(path); errors.Is(gone, fs.ErrNotExist) {
 		return false, nil
 	}
 	switch {
-	case errors.Is(err, errNoRecord):
+	case errors.Is(err, record.ErrNone):
 		return !strings.Contains(file, ":"), fmt.Errorf("the record is empty: %w", errdefs.ErrDataLoss)
 	case err != nil:
 		return false, err

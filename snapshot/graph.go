@@ -1,6 +1,10 @@
 package snapshot
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/lrun-dev/lrun/snapshot/record"
+)
 
 // Dir is the directory of the store.
 func (s *Store) Dir() string { return s.dir }
@@ -12,6 +16,6 @@ func (s *Store) RecordPath(key string) string { return s.record(key) }
 // that dead ones left, while no other process changes the bookkeeping.
 func (s *Store) Claims(living func(path string, info Info), stale func(path string)) error {
 	return s.locked(func() error {
-		return s.claims(func(r *record) { living(filepath.Join(s.dir, "staging", r.ID+suffix), r.info()) }, stale)
+		return s.claims(func(r *record.Record) { living(filepath.Join(s.dir, "staging", r.ID+suffix), infoOf(r)) }, stale)
 	})
 }

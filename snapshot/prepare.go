@@ -11,7 +11,9 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/mount"
+	"github.com/lrun-dev/lrun/snapshot/claim"
 	"github.com/lrun-dev/lrun/snapshot/id"
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
 // Prepare makes the active snapshot key on the committed parent, or an empty one when parent is "".
@@ -19,7 +21,7 @@ import (
 // committed errdefs.ErrInvalidArgument. Unless it is volatile it survives a crash of the machine
 // from the moment Prepare returns; what is written to it later does not without a sync.
 func (s *Store) Prepare(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
-	return infoOf(s.create(ctx, Active, key, parent, opts))
+	return made(s.create(ctx, Active, key, parent, opts))
 }
 
 // PrepareMounts is Prepare and then Mounts, without reading again what was just written.
@@ -28,7 +30,7 @@ func (s *Store) PrepareMounts(ctx context.Context, key, parent string, opts ...O
 	if err != nil {
 		return nil, err
 	}
-	mounts, err := s.driver.Mounts(r.snapshot())
+	mounts, err := s.driver.Mounts(asked(r))
 	if err != nil {
 		return nil, errors.Join(err, s.Remove(context.WithoutCancel(ctx), key))
 	}
@@ -37,19 +39,19 @@ func (s *Store) PrepareMounts(ctx context.Context, key, parent string, opts ...O
 
 // View makes a read-only snapshot key of parent, with the rules of Prepare.
 func (s *Store) View(ctx context.Context, key, parent string, opts ...Opt) (Info, error) {
-	return infoOf(s.create(ctx, View, key, parent, opts))
+	return made(s.create(ctx, View, key, parent, opts))
 }
 
-// infoOf is what is known of a snapshot that was just made.
-func infoOf(r *record, err error) (Info, error) {
+// made is what is known of a snapshot that was just made.
+func made(r *record.Record, err error) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return r.info(), nil
+	return infoOf(r), nil
 }
 
 // create claims, works and publishes.
-func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts []Opt) (r *record, err error) {
+func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts []Opt) (r *record.Record, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("prepare %s snapshot: %w", kind, err)
@@ -62,7 +64,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 	if err := refuse("prepare", map[string]bool{"WithParent": o.parent != nil, "WithSynced": o.synced, "WithSize": o.size != 0, "WithMore": o.more, "WithDisk": o.disk != 0}); err != nil {
 		return nil, err
 	}
-	r = &record{Key: text(key), Parent: text(parent), Kind: kind, ID: id.New(), Labels: o.labels, Created: time.Now().UTC(), Limit: o.limit}
+	r = &record.Record{Key: text(key), Parent: text(parent), Kind: kind, ID: id.New(), Labels: o.labels, Created: time.Now().UTC(), Limit: o.limit}
 	if o.volatile {
 		if r.Boot, err = s.boot(); err != nil {
 			return nil, err
@@ -80,7 +82,7 @@ func (s *Store) create(ctx context.Context, kind Kind, key, parent string, opts 
 }
 
 // begin checks r against what is there, and claims it.
-func (s *Store) begin(r *record) (c *claim, err error) {
+func (s *Store) begin(r *record.Record) (c *claim.Claim, err error) {
 	err = s.locked(func() error {
 		if err := s.checkFree(string(r.Key)); err != nil {
 			return err
@@ -89,7 +91,7 @@ func (s *Store) begin(r *record) (c *claim, err error) {
 		if err != nil {
 			return err
 		}
-		r.Below = parent.under()
+		r.Below = parent.Under()
 		c, err = s.claim(r.ID, r)
 		return err
 	})
@@ -97,29 +99,29 @@ func (s *Store) begin(r *record) (c *claim, err error) {
 }
 
 // finish makes the bytes of r and names them.
-func (s *Store) finish(ctx context.Context, c *claim, r *record) error {
-	made := r.snapshot()
-	made.Sync = s.syncOf(r)
-	if err := s.driver.Create(ctx, made); err != nil {
+func (s *Store) finish(ctx context.Context, c *claim.Claim, r *record.Record) error {
+	told := asked(r)
+	told.Sync = s.syncOf(r)
+	if err := s.driver.Create(ctx, told); err != nil {
 		return err
 	}
-	if err := made.Sync.File(c.f); err != nil {
+	if err := told.Sync.File(c.File); err != nil {
 		return err
 	}
 	err := s.locked(func() error {
 		if err := s.checkFree(string(r.Key)); err != nil {
 			return err
 		}
-		return c.publish(s.record(string(r.Key)))
+		return c.Publish(s.record(string(r.Key)))
 	})
 	if err != nil {
 		return err
 	}
-	return made.Sync.Dir(s.recordDir())
+	return told.Sync.Dir(s.recordDir())
 }
 
 // syncOf is what r and its bytes need: nothing if they are volatile.
-func (s *Store) syncOf(r *record) atomicfile.Sync { return s.sync.At(r.Boot != "") }
+func (s *Store) syncOf(r *record.Record) atomicfile.Sync { return s.sync.At(r.Boot != "") }
 
 // checkFree fails when key names a snapshot, of whatever kind.
 func (s *Store) checkFree(key string) error {
@@ -131,7 +133,7 @@ func (s *Store) checkFree(key string) error {
 }
 
 // parent reads the record of a parent, and none for "".
-func (s *Store) parent(name string) (*record, error) {
+func (s *Store) parent(name string) (*record.Record, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -142,7 +144,7 @@ func (s *Store) parent(name string) (*record, error) {
 	if r.Kind != Committed {
 		return nil, fmt.Errorf("parent %q is not committed: %w", name, errdefs.ErrInvalidArgument)
 	}
-	return r, nil
+	return r, s.checkBelow(r)
 }
 
 // recordDir holds the records.

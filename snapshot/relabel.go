@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
 // Relabel gives the snapshot key, of whatever kind, the labels that change returns for those that it
@@ -12,7 +14,7 @@ import (
 // It is durable when Relabel returns. No such key is an errdefs.ErrNotFound, one that is being committed
 // errdefs.ErrFailedPrecondition.
 func (s *Store) Relabel(_ context.Context, key string, change func(map[string]string) map[string]string) (Info, error) {
-	var r *record
+	var r *record.Record
 	err := s.locked(func() (err error) {
 		if r, err = s.lookup(key); err != nil {
 			return err
@@ -39,5 +41,5 @@ func (s *Store) Relabel(_ context.Context, key string, change func(map[string]st
 	if err != nil {
 		return Info{}, fmt.Errorf("relabel snapshot: %w", err)
 	}
-	return r.info(), nil
+	return infoOf(r), nil
 }

@@ -10,18 +10,19 @@ import (
 	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/snapshot/quota"
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
 // Kind is what may be done with a snapshot.
-type Kind string
+type Kind = record.Kind
 
 const (
 	// Active can be written to, and becomes committed by Commit.
-	Active Kind = "active"
+	Active = record.Active
 	// View can be read only, and cannot be committed.
-	View Kind = "view"
+	View = record.View
 	// Committed never changes again, and can be a parent.
-	Committed Kind = "committed"
+	Committed = record.Committed
 )
 
 // Limit bounds what a snapshot takes on disk: see WithLimit.

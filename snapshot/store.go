@@ -14,6 +14,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/snapshot/layout"
+	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
 // Store keeps the snapshots of one driver. Any number of processes and goroutines use one directory
@@ -55,41 +56,62 @@ func (s *Store) Stat(_ context.Context, key string) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	return r.info(), nil
+	return infoOf(r), nil
 }
 
 // Walk calls fn for each snapshot, in no useful order, until fn fails. One that is removed meanwhile
 // may be left out. A record that is unreadable does not hide the others: it is in the error,
 // errdefs.ErrDataLoss, that Walk returns in the end.
 func (s *Store) Walk(ctx context.Context, fn func(Info) error) error {
-	return s.records(func(r *record) error {
+	return s.records(func(r *record.Record) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		return fn(r.info())
+		return fn(infoOf(r))
 	})
 }
 
-// Chain returns key and all below it, key first. It reads one small file for each.
+// Chain returns key and all below it, key first. It reads one small file for each. A chain with a gap, and one in which a record
+// does not say what is below it, is errdefs.ErrDataLoss.
 func (s *Store) Chain(ctx context.Context, key string) ([]Info, error) {
 	r, err := s.lookup(key)
 	if err != nil {
 		return nil, err
 	}
-	chain := []Info{r.info()}
-	for depth := r.depth(); r.Parent != ""; depth-- { // each has one fewer below it: a circle ends
-		child, parent := string(r.Key), string(r.Parent)
+	var chain []Info
+	for ; r != nil; r, err = s.below(r) { // each names one less below it: a circle ends
+		chain = append(chain, infoOf(r))
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if r, err = s.lookup(parent); errors.Is(err, errdefs.ErrNotFound) || err == nil && r.depth() != depth-1 {
-			return nil, fmt.Errorf("snapshot %q: its parent %q is not what it was made on: %w", child, parent, errdefs.ErrDataLoss)
-		} else if err != nil {
-			return nil, err
-		}
-		chain = append(chain, r.info())
+	}
+	if err != nil {
+		return nil, err
 	}
 	return chain, nil
+}
+
+// below returns the parent of r, nil when it has none, if it is there and r names just that and all below it.
+func (s *Store) below(r *record.Record) (parent *record.Record, err error) {
+	if r.Parent != "" {
+		parent, err = s.lookup(string(r.Parent))
+	}
+	if errors.Is(err, errdefs.ErrNotFound) || err == nil && !r.On(parent) {
+		return nil, fmt.Errorf("snapshot %q: its parent %q is not what it was made on, see lrun fsck --repair: %w", string(r.Key), string(r.Parent), errdefs.ErrDataLoss)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return parent, nil
+}
+
+// checkBelow is below for a driver that mounts what r names below it; to others it means nothing.
+func (s *Store) checkBelow(r *record.Record) error {
+	if !s.Rebases() {
+		return nil
+	}
+	_, err := s.below(r)
+	return err
 }
 
 // Mounts says how to mount the active snapshot or view key: every mount in turn at the same place.
@@ -104,7 +126,7 @@ func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
 	if r.Kind == Committed {
 		return nil, fmt.Errorf("mount snapshot %q: it is committed, take a view of it: %w", key, errdefs.ErrFailedPrecondition)
 	}
-	if err := s.checkBoot(r); err != nil {
+	if err := errors.Join(s.checkBoot(r), s.checkBelow(r)); err != nil {
 		return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
 	}
 	if d, ok := s.driver.(Renewer); ok {
@@ -112,12 +134,12 @@ func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
 			return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
 		}
 	}
-	return s.driver.Mounts(r.snapshot())
+	return s.driver.Mounts(asked(r))
 }
 
 // renew lets the driver renew r, unless it is being committed, or was meanwhile: what is frozen then
 // has to stay so.
-func (s *Store) renew(ctx context.Context, d Renewer, r *record) error {
+func (s *Store) renew(ctx context.Context, d Renewer, r *record.Record) error {
 	return s.locked(func() error {
 		now, err := s.lookup(string(r.Key))
 		if err != nil {
@@ -129,12 +151,12 @@ func (s *Store) renew(ctx context.Context, d Renewer, r *record) error {
 		if err := s.unclaimed(r); err != nil {
 			return err
 		}
-		return d.Renew(ctx, r.snapshot())
+		return d.Renew(ctx, asked(r))
 	})
 }
 
 // checkBoot refuses a volatile snapshot of an earlier boot.
-func (s *Store) checkBoot(r *record) error {
+func (s *Store) checkBoot(r *record.Record) error {
 	if r.Boot == "" {
 		return nil
 	}
@@ -151,7 +173,7 @@ func (s *Store) Usage(ctx context.Context, key string) (Usage, error) {
 	if err != nil {
 		return Usage{}, err
 	}
-	return s.driver.Usage(ctx, r.snapshot())
+	return s.driver.Usage(ctx, asked(r))
 }
 
 // Path returns the directory of key's own bytes: an upperdir or a layer's directory for overlayfs, a

@@ -42,11 +42,13 @@ var rows = map[string]row{
 	"volume":                          {1, []string{"internal/*"}},
 
 	"overlay":               {2, []string{"internal/*", "mount"}},
-	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/id", "snapshot/key", "snapshot/layout", "snapshot/quota"}},
-	"snapshot/id":           {2, nil},                             // names of directories
-	"snapshot/key":          {2, nil},                             // file names and words of any bytes
-	"snapshot/layout":       {2, []string{"internal/*"}},          // the directories of a store
-	"snapshot/quota":        {2, []string{"internal/*", "mount"}}, // bounds one snapshot, whatever the driver
+	"snapshot":              {2, []string{"internal/*", "mount", "snapshot/claim", "snapshot/id", "snapshot/key", "snapshot/layout", "snapshot/quota", "snapshot/record"}},
+	"snapshot/claim":        {2, []string{"internal/*"}},                                                  // one file of staging/
+	"snapshot/id":           {2, nil},                                                                     // names of directories
+	"snapshot/key":          {2, nil},                                                                     // file names and words of any bytes
+	"snapshot/layout":       {2, []string{"internal/*"}},                                                  // the directories of a store
+	"snapshot/quota":        {2, []string{"internal/*", "mount"}},                                         // bounds one snapshot, whatever the driver
+	"snapshot/record":       {2, []string{"internal/*", "snapshot/id", "snapshot/key", "snapshot/quota"}}, // one file of records/
 	"snapshot/snapshottest": {2, []string{"internal/*", "mount", "snapshot", "snapshot/quota", "layer/layertest"}},
 	"image":                 {2, []string{"internal/*", "image/blob", "image/grammar", "layer/identity"}},
 

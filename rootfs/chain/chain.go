@@ -98,19 +98,22 @@ func Retry(do func() error) error {
 }
 
 // Present returns how many of chains, the ChainIDs of an image, are committed, from the bottom: a
-// snapshot is never there without its parents. When all are, it costs one look.
+// snapshot is never there without its parents, but for damage, which package heal repairs. When all are, it costs one look.
 func (m *Maker) Present(ctx context.Context, chains []digest.Digest) (int, error) {
 	for n := len(chains); n > 0; n-- {
 		info, err := m.snapshots.Stat(ctx, chains[n-1].String())
 		if err == nil && info.Kind == snapshot.Committed {
 			return n, nil
 		}
-		if err != nil && !errdefs.IsNotFound(err) {
+		if err != nil && !Absent(err) {
 			return 0, err
 		}
 	}
 	return 0, nil
 }
+
+// Absent tells that a snapshot that somebody asked for is not there, or has a record that cannot be read, which counts as none.
+func Absent(err error) bool { return errdefs.IsNotFound(err) || errdefs.IsDataLoss(err) }
 
 // Locked calls do with the root's lock held exclusively: no image appears or goes, and no container
 // is put on one, but for what do does.

@@ -119,7 +119,7 @@ func (m *Maker) findDonors(ctx context.Context, t *Task, p *plan) error {
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errdefs.IsDataLoss(err) {
 		return err
 	}
 	for _, st := range p.steps {

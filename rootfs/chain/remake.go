@@ -16,8 +16,9 @@ import (
 	"github.com/lrun-dev/lrun/overlay"
 )
 
-// Remake unpacks one layer of src, which is committed and damaged, again (0 is the bottom), verifies it as Make does,
-// and puts it in the place of what is there, in all chains that share it, at once. The layers below must be sound. free
+// Remake unpacks one layer of src, which is damaged or not there, again (0 is the bottom), verifies it as Make does,
+// and puts it in the place of what is there, in all chains that share it, at once; one that was not there it commits, and puts all
+// that stands on it there. The layers below must be sound. free
 // is called with the root locked, just before: when it fails, nothing is changed. What was there is deleted before
 // Remake returns: nothing may have it mounted.
 func (m *Maker) Remake(ctx context.Context, src Source, layer int, free func() error) (err error) {
@@ -35,15 +36,35 @@ func (m *Maker) Remake(ctx context.Context, src Source, layer int, free func() e
 	if err := u.lockLayers(ctx, []digest.Digest{st.diffID}); err != nil {
 		return err
 	}
+	_, gone := m.snapshots.Stat(ctx, st.chain)
 	if err := u.remake(ctx, st); err != nil {
 		return fmt.Errorf("unpack %s: %w", st, err)
 	}
 	return u.Locked(ctx, func() error {
+		_, err := m.snapshots.Stat(ctx, st.chain)
+		if gone != nil && err == nil { // somebody else has made it
+			return nil
+		}
 		if err := free(); err != nil {
 			return err
 		}
+		if gone != nil {
+			return u.restore(ctx, st)
+		}
 		return m.exchange(ctx, st.chain, st.tree.key)
 	})
+}
+
+// restore commits st, on which others stand. The root is locked.
+func (u *session) restore(ctx context.Context, st *step) error {
+	err := u.commitTree(ctx, st, map[string]string{LabelDiffID: st.diffID.String()})
+	if err == nil {
+		err = u.snapshots.SyncNames()
+	}
+	if err == nil {
+		_, err = u.snapshots.Relink(ctx)
+	}
+	return err
 }
 
 // takeOver gives the directory to the split data of the directory from, if there is some: it is as good beside the same files.
@@ -93,5 +114,5 @@ func (u *session) remake(ctx context.Context, st *step) error {
 	if err != nil {
 		return err
 	}
-	return u.snapshots.Sync().Filesystem(st.tree.dir)
+	return errors.Join(u.snapshots.Sync().Filesystem(st.tree.dir), st.tree.weigh(ctx))
 }

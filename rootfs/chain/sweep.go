@@ -28,7 +28,9 @@ func (m *Maker) Sweep(ctx context.Context) error {
 		}
 		return nil
 	})
-	errs = append(errs, err)
+	if !errdefs.IsDataLoss(err) { // one that cannot be read is nobody's here
+		errs = append(errs, err)
+	}
 	for _, key := range dead {
 		if err := m.snapshots.Remove(ctx, key); err != nil && !errdefs.IsNotFound(err) {
 			errs = append(errs, err)

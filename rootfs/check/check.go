@@ -41,6 +41,8 @@ type Finding struct {
 	Images   []string `json:",omitempty"` // names of the images that need it, or ids of those without a name
 	Path     string   `json:",omitempty"` // in the layer, with a leading slash
 	Problem  string
+	Depth    int    `json:"-"`          // of a layer: how many are below it
+	Key      string `json:"-"`          // of a record that counts as none: the snapshot's, as far as it is known
 	Remedy   string `json:",omitempty"` // what to do; empty: `lrun fsck --repair`
 }
 
@@ -64,6 +66,7 @@ type Container struct {
 	Snapshot         bool     // it has one: no --rootfs
 	Holder           string   // who has its name; "" for nobody
 	Volumes          []string // those that it mounts
+	Problem          string   // what cannot be read of it; "" for nothing
 }
 
 // Containers are those of the root.
@@ -99,7 +102,7 @@ type Options struct {
 
 // Check checks root. Damage is no error: an error says that something could not be checked.
 func Check(ctx context.Context, root Root, o Options) (Summary, error) {
-	c := &checker{ctx: ctx, Root: root, Options: o, users: map[string][]string{}, blobs: map[digest.Digest]bool{}}
+	c := &checker{ctx: ctx, Root: root, Options: o, users: map[string][]string{}, depths: map[string]int{}, blobs: map[digest.Digest]bool{}}
 	c.dropped = dropped.New(root.Dir, root.Images, root.Blobs)
 	steps := []func() error{c.images, c.layers}
 	if o.Only == nil {
@@ -124,6 +127,8 @@ type checker struct {
 	sum Summary
 
 	users   map[string][]string    // names of the images that need a ChainID
+	depths  map[string]int         // how many layers are below it
+	stacks  [][]digest.Digest      // of the images
 	blobs   map[digest.Digest]bool // those that were looked at
 	dropped *dropped.Store
 	unknown bool // an image cannot be read, so nobody knows what it needs

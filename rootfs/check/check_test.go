@@ -170,6 +170,19 @@ func TestLayerWithoutManifest(t *testing.T) {
 	})
 }
 
+// What a later version has written is not damaged.
+func TestManifestOfAnotherVersion(t *testing.T) {
+	onEach(t, func(t *testing.T, s *store) {
+		rewrite(t, filepath.Join(s.data(t, 2), "manifest"), func(b []byte) []byte {
+			return append([]byte("lrun-manifest 2"), b[len("lrun-manifest 1"):]...)
+		})
+		lines, sum := s.check(t, check.Options{})
+		if len(lines) != 1 || !strings.Contains(lines[0], "version") || sum.Damaged != 0 || sum.Unchecked != 1 {
+			t.Errorf("%+v: %q", sum, lines)
+		}
+	})
+}
+
 // A backup and its restoration change the times of directories, and inode numbers, and nothing that counts.
 func TestNoFalseAlarmAfterRestore(t *testing.T) {
 	for name, script := range map[string]string{

@@ -29,14 +29,17 @@ func (c *checker) containers() error {
 	for _, k := range list {
 		known[k.ID] = true
 		c.sum.Containers++
-		problem := c.container(k)
+		problem, remedy := k.Problem, removal(k.ID)
+		if problem == "" {
+			problem, remedy = c.container(k), "remove it with lrun rm "+short(k.ID)
+		}
 		if problem == "" {
 			problem = c.missingVolume(k)
 		}
 		if problem != "" && !c.Containers.Busy(k.ID) && !c.Containers.Gone(k.ID) {
 			c.report(Finding{
 				Severity: Damage, Kind: "container", ID: k.ID, Driver: k.Driver, Problem: problem,
-				Remedy: "remove it with lrun rm " + k.ID[:min(12, len(k.ID))],
+				Remedy: remedy,
 			})
 		}
 	}
@@ -69,6 +72,15 @@ func (c *checker) abandoned(known map[string]bool) error {
 		}
 	}
 	return nil
+}
+
+// removal says how to remove the container id, whatever is damaged of it.
+func removal(id string) string { return "remove it with lrun rm -f " + short(id) }
+
+// short is as much of a container's id as people write.
+func short(id string) string {
+	const length = 12
+	return id[:min(length, len(id))]
 }
 
 // containerID is the length of a container's id.

@@ -63,7 +63,9 @@ func (c *checker) image(r image.Record, names []string) error {
 		}
 		return nil
 	}
-	for _, id := range im.ChainIDs() {
+	c.stacks = append(c.stacks, im.ChainIDs())
+	for i, id := range im.ChainIDs() {
+		c.depths[id.String()] = i
 		c.users[id.String()] = append(c.users[id.String()], names...)
 	}
 	for i, l := range slices.Concat([]ocispec.Descriptor{im.Manifest}, im.Layers) {

@@ -48,14 +48,22 @@ func (c *checker) fault(d Driver, f snapshot.Fault) {
 	if f.Leftover {
 		found.Severity = Leftover
 	}
+	if f.Absent {
+		found.Key = f.Key
+	}
+	if f.Absent && len(f.Key) == containerID && c.Containers != nil && !c.Containers.Gone(f.Key) {
+		found.Remedy = removal(f.Key)
+	}
 	c.report(found)
 }
 
 // chains checks the layers of one driver, each directory once however many chains share it.
 func (c *checker) chains(d Driver) error {
 	byID := map[string][]snapshot.Info{}
+	above := map[string]string{} // one that stands on a key
 	var ids []string
 	err := d.Snapshots.Walk(c.ctx, func(info snapshot.Info) error {
+		above[info.Parent] = info.Key
 		if _, ours := c.users[info.Key]; info.Kind != snapshot.Committed || c.Only != nil && !ours {
 			return nil
 		}
@@ -73,7 +81,7 @@ func (c *checker) chains(d Driver) error {
 			return err
 		}
 	}
-	return nil
+	return c.gaps(d, above)
 }
 
 // layer checks the snapshots that share one directory.
@@ -87,8 +95,13 @@ func (c *checker) layer(d Driver, infos []snapshot.Info) error {
 		}
 	}
 	first := infos[0]
-	found := Finding{Severity: Damage, Kind: "layer", ID: first.Key, Driver: d.Name, Images: images}
+	found := Finding{Severity: Damage, Kind: "layer", ID: first.Key, Driver: d.Name, Images: images, Depth: c.depths[first.Key]}
 	var list []Finding
+	if _, err := d.Snapshots.Chain(c.ctx, first.Key); !d.Snapshots.Rebases() && errdefs.IsDataLoss(err) { // which was told
+		found.Severity, found.Problem = Unchecked, "it cannot be checked before what is below it is repaired"
+		c.report(found)
+		return nil
+	}
 	files, err := Layer(c.ctx, d.Snapshots, first.Key, c.Deep, func(path, problem string) {
 		f := found
 		f.Path, f.Problem = path, problem
@@ -104,6 +117,9 @@ func (c *checker) layer(d Driver, infos []snapshot.Info) error {
 		return nil
 	case errors.Is(err, ErrNoManifest):
 		found.Severity, found.Problem = Unchecked, "it cannot be checked file by file: "+err.Error()
+		list = append(list, found)
+	case errdefs.IsNotImplemented(err): // of another version
+		found.Severity, found.Problem = Unchecked, err.Error()
 		list = append(list, found)
 	case err != nil:
 		found.Problem = err.Error()

@@ -31,7 +31,8 @@ func New(root string, snapshots *snapshot.Store) Layers {
 	return Layers{snapshots: snapshots, chains: chain.New(root, snapshots)}
 }
 
-// Heal makes those layers of candidates new that are stored and damaged, out of the blobs in in. It looks at the names,
+// Heal makes those layers of candidates new that are stored and damaged, or are not there while other snapshots stand on them, out
+// of the blobs in in. It looks at the names,
 // types and metadata of all files of these layers, several layers at once, and at what Note has noted; it reads
 // no file. free is called with the root locked just before a layer is replaced, and stops it with an error while a
 // container runs on the layer key. healed is called for each layer that was made new (0 is the bottom). An error says
@@ -49,8 +50,8 @@ func (l Layers) Heal(ctx context.Context, in *blob.Ingest, candidates []image.Ca
 			if !damaged[layer] {
 				continue
 			}
-			// Another layer that has the same bytes may just have been healed.
-			if still, err := l.damaged(ctx, id.String()); err != nil || !still {
+			// Another layer that has the same bytes may just have been healed, or the gap below it closed.
+			if still, err := l.wrong(ctx, id.String()); err != nil || !still {
 				if err != nil {
 					return err
 				}
@@ -65,23 +66,56 @@ func (l Layers) Heal(ctx context.Context, in *blob.Ingest, candidates []image.Ca
 	return nil
 }
 
-// damagedLayers tells for each layer of im that is stored, from the bottom, whether it is damaged.
+// damagedLayers tells for each layer of im that is stored, or that another snapshot stands on, from the bottom, whether it is
+// damaged or not there.
 func (l Layers) damagedLayers(ctx context.Context, im image.Image) ([]bool, error) {
 	chains := im.ChainIDs()
 	present, err := l.chains.Present(ctx, chains)
 	if err != nil {
 		return nil, err
 	}
+	if present < len(chains) {
+		stood, err := l.stoodOn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i, id := range chains {
+			if stood[id.String()] {
+				present = max(present, i+1)
+			}
+		}
+	}
 	damaged := make([]bool, present)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range damaged {
 		g.Go(func() (err error) {
-			damaged[i], err = l.damaged(ctx, chains[i].String())
+			damaged[i], err = l.wrong(ctx, chains[i].String())
 			return err
 		})
 	}
 	return damaged, g.Wait()
+}
+
+// stoodOn returns the keys of all parents.
+func (l Layers) stoodOn(ctx context.Context) (map[string]bool, error) {
+	parents := map[string]bool{}
+	err := l.snapshots.Walk(ctx, func(info snapshot.Info) error {
+		parents[info.Parent] = true
+		return nil
+	})
+	if errdefs.IsDataLoss(err) { // those that cannot be read stand on nothing
+		err = nil
+	}
+	return parents, err
+}
+
+// wrong tells that the layer key, which should be there, is damaged or is not.
+func (l Layers) wrong(ctx context.Context, key string) (bool, error) {
+	if _, err := l.snapshots.Stat(ctx, key); chain.Absent(err) {
+		return true, nil
+	}
+	return l.damaged(ctx, key)
 }
 
 // Sound tells that the bytes of the committed snapshot key may be shared with another chain.
@@ -91,7 +125,7 @@ func (l Layers) Sound(ctx context.Context, key string) (bool, error) {
 }
 
 // damaged tells that the committed snapshot key is not what its manifest says, as far as can be told without reading
-// files, or that its damage was noted. One that is gone, or has no manifest, is not known to be damaged.
+// files, or that its damage was noted. One that is gone, or has no manifest or one of another version, is not known to be damaged.
 func (l Layers) damaged(ctx context.Context, key string) (bool, error) {
 	path, err := l.note(ctx, key)
 	if errdefs.IsNotFound(err) {
@@ -115,7 +149,7 @@ func (l Layers) damaged(ctx context.Context, key string) (bool, error) {
 		return true, nil
 	case ctx.Err() != nil:
 		return false, ctx.Err()
-	case errors.Is(err, check.ErrNoManifest), errdefs.IsNotFound(err):
+	case errors.Is(err, check.ErrNoManifest), errdefs.IsNotFound(err), errdefs.IsNotImplemented(err):
 		return false, nil
 	}
 	return err != nil, nil

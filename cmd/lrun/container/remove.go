@@ -20,6 +20,8 @@ func removeCommand(e *env.Env) *cli.Command {
 	return &cli.Command{
 		Usage:     "remove containers, with all that they wrote",
 		ArgsUsage: "CONTAINER...",
+		Description: `With --force a container goes even when its record or its state is damaged: by its id, or the beginning of that, when the
+name is not known any more.`,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "force", Aliases: []string{"f"}, Usage: "kill a running container first, and do not mind one that is not there", Destination: &o.force},
 			&cli.BoolFlag{Name: "volumes", Aliases: []string{"v"}, Usage: "remove its anonymous volumes too, unless another container uses them", Destination: &o.volumes},
@@ -32,8 +34,18 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string)
 	if err := sweep(ctx, e); err != nil {
 		return err
 	}
-	err := forEach(e, names, func(name string, c runtime.Container) error {
+	find := func(name string) (runtime.Container, string, error) {
+		c, err := containers(e).Resolve(name)
+		if o.force && c.ID != "" && errdefs.IsDataLoss(err) {
+			err = nil
+		}
+		return c, c.ID, err
+	}
+	err := each.Named(names, find, func(name string, c runtime.Container) error {
 		return removeOne(ctx, e, o, name, c)
+	}, func(name string) error {
+		_, err := fmt.Fprintln(e.Out, name)
+		return err
 	})
 	if o.force {
 		err = each.Without(err, errdefs.ErrNotFound)
@@ -44,10 +56,17 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string)
 func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c runtime.Container) error {
 	store := containers(e)
 	st, err := store.State(c.ID)
-	if err := errors.Join(err, e.Whole(c.Driver)); err != nil {
+	unknown := o.force && errdefs.IsDataLoss(err) // whether it runs
+	if unknown {
+		err = nil
+	}
+	if c.Driver != "" { // else its record is damaged
+		err = errors.Join(err, e.Whole(c.Driver))
+	}
+	if err != nil {
 		return err
 	}
-	if st.Status == runtime.Running {
+	if unknown || st.Status == runtime.Running {
 		if !o.force {
 			return fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition)
 		}

@@ -42,8 +42,10 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 	if err != nil {
 		return err
 	}
-	if st, err := store.State(c.ID); err != nil || st.Status == runtime.Running {
-		return errors.Join(err, running(name))
+	if st, err := store.State(c.ID); err != nil {
+		return err
+	} else if st.Status == runtime.Running {
+		return running(name)
 	}
 	claim, err := store.Claim(c.ID)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/hold"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/rootfs/heal"
 	"github.com/lrun-dev/lrun/snapshot/layout"
@@ -26,11 +27,7 @@ func repair(ctx context.Context, e *env.Env, w io.Writer, found []check.Finding)
 		depths := map[string]int{}
 		for _, f := range found {
 			if f.Kind == "layer" && f.Severity == check.Damage && f.Driver == driver {
-				chain, err := store.Snapshots.Chain(ctx, f.ID)
-				if err != nil {
-					continue // its record is damaged too, which was told
-				}
-				depths[f.ID] = len(chain)
+				depths[f.ID] = f.Depth
 			}
 		}
 		var keys []string
@@ -51,8 +48,29 @@ func repair(ctx context.Context, e *env.Env, w io.Writer, found []check.Finding)
 				return err
 			}
 		}
-		return nil
+		return repairRecords(ctx, w, driver, store, found)
 	})
+}
+
+// repairRecords makes the records of snapshots name what is below them, and removes those among found that say nothing and that no
+// image and no container needs any more.
+func repairRecords(ctx context.Context, w io.Writer, driver string, store *rootfs.Store, found []check.Finding) error {
+	changed, err := store.Snapshots.Relink(ctx)
+	for _, key := range changed {
+		_, writeErr := fmt.Fprintf(w, "repaired: record of %s (%s): it names what is below it\n", format.Visible(format.ShortID(key)), driver)
+		err = errors.Join(err, writeErr)
+	}
+	for _, f := range found {
+		if f.Kind != "record" || f.Key == "" || f.Driver != driver || f.Remedy != "" || f.Severity != check.Damage || len(f.Images) > 0 {
+			continue
+		}
+		clearErr := store.Snapshots.Clear(f.Key)
+		if clearErr == nil {
+			_, clearErr = fmt.Fprintf(w, "repaired: record %s (%s): it said nothing, and is removed\n", format.Visible(f.ID), driver)
+		}
+		err = errors.Join(err, clearErr)
+	}
+	return err
 }
 
 // remake unpacks one layer again while no container runs on it. One that cannot be made is noted, so that the next load
@@ -62,7 +80,10 @@ func remake(ctx context.Context, e *env.Env, store *rootfs.Store, key string) (e
 	defer func() { err = errors.Join(err, held.Close()) }()
 	err = store.Remake(ctx, key, func() error { return held.On(ctx, e, store.Snapshots, key) })
 	if err != nil && ctx.Err() == nil {
-		err = errors.Join(err, heal.New(e.Root(), store.Snapshots).Note(ctx, key))
+		noted := heal.New(e.Root(), store.Snapshots).Note(ctx, key)
+		if !chain.Absent(noted) { // what is not there needs no note
+			err = errors.Join(err, noted)
+		}
 	}
 	return err
 }

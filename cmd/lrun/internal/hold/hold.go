@@ -27,21 +27,7 @@ func (h *Containers) On(ctx context.Context, e *env.Env, snapshots *snapshot.Sto
 	if !snapshots.Rebases() {
 		return nil
 	}
-	layer, err := snapshots.Stat(ctx, key)
-	if err != nil {
-		return err
-	}
-	var on []string
-	err = snapshots.Walk(ctx, func(info snapshot.Info) error {
-		if info.Kind == snapshot.Committed {
-			return nil
-		}
-		chain, err := snapshots.Chain(ctx, info.Key)
-		if slices.ContainsFunc(chain, func(below snapshot.Info) bool { return below.ID == layer.ID }) {
-			on = append(on, info.Key)
-		}
-		return err
-	})
+	on, err := standing(ctx, snapshots, key)
 	if err != nil {
 		return err
 	}
@@ -59,6 +45,37 @@ func (h *Containers) On(ctx context.Context, e *env.Env, snapshots *snapshot.Sto
 		h.claims = append(h.claims, c)
 	}
 	return nil
+}
+
+// standing returns the keys of those snapshots that may be mounted and stand on the layer key, which need not be there, or on its
+// bytes; where another layer is not there, nobody knows what is below, and it may be this one.
+func standing(ctx context.Context, snapshots *snapshot.Store, key string) ([]string, error) {
+	all := map[string]snapshot.Info{}
+	err := snapshots.Walk(ctx, func(info snapshot.Info) error {
+		all[info.Key] = info
+		return nil
+	})
+	if err != nil && !errdefs.IsDataLoss(err) {
+		return nil, err
+	}
+	layer, there := all[key]
+	var on []string
+	for top, info := range all {
+		if info.Kind == snapshot.Committed {
+			continue
+		}
+		known := true
+		for range len(all) { // as deep as it can be: a circle ends
+			if info.Parent == "" || info.Key == key || there && info.ID == layer.ID || !known {
+				break
+			}
+			info, known = all[info.Parent]
+		}
+		if !known || info.Key == key || there && info.ID == layer.ID {
+			on = append(on, top)
+		}
+	}
+	return on, nil
 }
 
 func (h *Containers) has(id string) bool {
