@@ -82,12 +82,13 @@ func (p *Pending) find(c Container) (err error) {
 
 // make makes the cgroup and, as soon as it can, the first process.
 func (p *Pending) make(c Container) (err error) {
-	own := c.Settings.Privileged || c.Settings.Security.WritableCgroups // it makes groups itself
-	p.group, err = p.hierarchy.Everywhere(own).CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), func(g *cgroup.Group) {
+	spawn := func(g *cgroup.Group) {
 		if c.Runtime == "" {
 			p.child = launch.Spawn(spec.Namespaces(c.Settings, p.hierarchy.OnlyUnified(), p.joined.Paths), c.Settings.UserNS, g)
 		}
-	})
+	}
+	everywhere := p.hierarchy.Everywhere(c.Settings.Privileged || c.Settings.Security.WritableCgroups)
+	p.group, err = everywhere.CreateAround(cgroupPath(c.ID), spec.Resources(c.Settings, p.host), spawn)
 	trace.Step("cgroup made")
 	return err
 }

@@ -1,7 +1,7 @@
 package container
 
-// Flags that Docker's commands about containers have and lrun's have not, with what to do instead. Those of run and
-// create are settings.Refused.
+// Flags that Docker's commands about containers have and lrun's have not, with what to do instead. Those of other
+// commands are beside those.
 
 func refusedOfStart() map[string]string {
 	const noCheckpoint = "there are no checkpoints; a container starts from the beginning"
@@ -11,16 +11,7 @@ func refusedOfStart() map[string]string {
 	}
 }
 
-func refusedOfList() map[string]string {
-	const size = "'lrun system df -v' shows what each container takes"
-	return map[string]string{"size": size, "s": size}
-}
-
 func refusedOfRemove() map[string]string {
 	const link = "there are no links between containers"
 	return map[string]string{"link": link, "l": link}
-}
-
-func refusedOfCommit() map[string]string {
-	return map[string]string{"no-pause": "use --pause=false"}
 }
