@@ -92,10 +92,11 @@ var rows = map[string]row{
 	"layer/oracle":         {4, nil}, // other programs with the corpus, a module of its own: tests alone
 	"snapshot/conformance": {4, nil}, // containerd's suite, a module of its own: tests alone
 
-	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "snapshot", "snapshot/quota"}},
+	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "rootfs/pairs", "snapshot", "snapshot/quota"}},
 	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "snapshot", "snapshot/quota"}},
 
-	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
+	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
+	"rootfs/pairs":   {4, []string{"image", "layer", "rootfs/chain"}}, // which blob is which layer
 	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                                   // made new out of what is loaded
 	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                                         // layers whose blobs are not kept
 	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                                      // format.json

@@ -14,7 +14,8 @@ import (
 )
 
 // Make makes the chains of all images of t complete and finishes t, or changes nothing. Each layer is
-// verified against the DiffID that the image's config says; one that differs is errdefs.ErrDataLoss.
+// verified against the DiffID that the image's config says, whether it must be unpacked or, with Task.DiffID, is there
+// already; one that differs is errdefs.ErrDataLoss.
 // An image with more layers than overlayfs stacks is errdefs.ErrInvalidArgument. A layer that several
 // processes need at once is unpacked by one, the others wait for it. What somebody else removes
 // meanwhile is made again.
@@ -80,6 +81,9 @@ func (u *session) make(ctx context.Context) (err error) {
 			err = u.writeManifests(ctx)
 		}
 	}
+	if err == nil {
+		err = u.verifyOthers(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -87,6 +91,23 @@ func (u *session) make(ctx context.Context) (err error) {
 		return err
 	}
 	return u.weighAll(ctx)
+}
+
+// verifyOthers verifies the layers that need not be unpacked: what is there was perhaps unpacked from another blob.
+func (u *session) verifyOthers(ctx context.Context) error {
+	for _, st := range slices.Concat(u.plan.there, u.plan.steps) {
+		if u.task.DiffID == nil || st.tree != nil || st.like != nil && st.like.blob().Digest == st.blob().Digest {
+			continue
+		}
+		found, err := u.task.DiffID(ctx, st.source, st.layer)
+		if err == nil {
+			err = st.verify(found)
+		}
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", st, err)
+		}
+	}
+	return nil
 }
 
 // syncAll makes the layers and what the caller has written durable; with usually one syncfs.
