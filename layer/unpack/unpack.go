@@ -78,6 +78,7 @@ type unpacker struct {
 	parents   *parents // of the entries
 	targets   *parents // of hard links' targets
 	links     []waiting
+	early     []needs.Parent   // directories that were used before the tar said what they are
 	below     map[*node]string // links to files of the parents: the names that they were made to
 	sums      *manifest.Sums
 	content   *content.Writer
