@@ -161,9 +161,6 @@ func (u *session) publish(ctx context.Context) error {
 
 // stillThere returns ErrChanged when a snapshot that the plan counts on has gone.
 func (u *session) stillThere(ctx context.Context) error {
-	if u.plan == nil {
-		return nil
-	}
 	names := slices.Concat(u.plan.tops, u.committed)
 	for _, st := range u.plan.steps {
 		if st.donor != "" {
@@ -264,17 +261,30 @@ func freeSpace(path string) unix.Statfs_t {
 	return st
 }
 
+// unfinished returns how many layers are not unpacked, those that share another's bytes aside, and the size of their blobs.
+func (u *session) unfinished() (count int, size int64) {
+	for _, st := range u.plan.steps {
+		if st.tree == nil && st.like == nil && st.donor == "" {
+			count++
+			size += st.blob().Size
+		}
+	}
+	return count, size
+}
+
 // explainFull adds to an error of a full file system which one it is and what to do.
-func (m *Maker) explainFull(err error, before unix.Statfs_t) error {
+func (u *session) explainFull(err error, before unix.Statfs_t) error {
 	const mb = 1e6
-	what := fmt.Sprintf("%.1f MB were free before, and more is needed", float64(before.Bavail)*float64(before.Bsize)/mb)
+	count, size := u.unfinished()
+	what := fmt.Sprintf("%.1f MB were free before, and more is needed, with %d layers not unpacked yet that have %.1f MB as blobs",
+		float64(before.Bavail)*float64(before.Bsize)/mb, count, float64(size)/mb)
 	switch {
 	case errors.Is(err, unix.EDQUOT):
 		what = "its quota is used up"
 	case !errors.Is(err, unix.ENOSPC):
 		return err
-	case before.Files > 0 && freeSpace(m.root).Ffree == 0:
+	case before.Files > 0 && freeSpace(u.root).Ffree == 0:
 		what = fmt.Sprintf("it has no inode left, %d were free before", before.Ffree)
 	}
-	return fmt.Errorf("%w (the file system of %q is full: %s; nothing was kept: make room there, or choose another --root)", err, m.root, what)
+	return fmt.Errorf("%w (the file system of %q is full: %s; what was unpacked is deleted again: make room there, or choose another --root)", err, u.root, what)
 }

@@ -75,7 +75,7 @@ func (m *Maker) newPlan(ctx context.Context, t *Task, r *reporter) (*plan, error
 	for i := range t.Sources {
 		src := &t.Sources[i]
 		if err := m.planImage(ctx, p, src, r); err != nil {
-			return nil, fmt.Errorf("image %s: %w", src.Image.ID, err)
+			return p, fmt.Errorf("image %s: %w", src.Image.ID, err)
 		}
 	}
 	return p, nil
