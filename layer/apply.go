@@ -48,7 +48,8 @@ type Applied struct {
 // among the parents are followed inside dir. Of several entries of one name the last one wins; a whiteout removes
 // what the parents have and never what this layer adds, wherever in the stream it stands (OCI image spec, layer.md).
 // Directories that the tar uses without holding them get mode 0755, owner 0:0 and the time 0 where the parents do
-// not have them. An entry that cannot be made, or that would disturb overlayfs (its own xattrs, a character device
+// not have them. A hard link means what its target is when its entry comes, and only if nothing is there a later entry of
+// that name; a symbolic link of the parents through which entries went must stay. An entry that cannot be made, or that would disturb overlayfs (its own xattrs, a character device
 // 0:0), is ErrInvalidArgument and named; a damaged stream is ErrDataLoss.
 //
 // On any error, and when ctx ends, dir holds part of the layer and is to be thrown away. tarStream is not used after
@@ -78,7 +79,8 @@ func Apply(ctx context.Context, dir *os.File, tarStream io.Reader, o ApplyOption
 //   - Whiteouts in a directory that does not exist below go, as do directories that hold nothing else.
 //   - A layer that hides the whole tree below gets a whiteout for every name in its root.
 //
-// A hard link whose target is nowhere, and a parent that is a file below, are ErrInvalidArgument and name both. After
+// A hard link whose target is nowhere or was hidden by the layer before, a parent that is a file below, and a link below
+// that the layer replaces or removes after entries went through it are ErrInvalidArgument and named. After
 // an error the layer is to be thrown away. Nothing is synced.
 func Settle(ctx context.Context, dir *os.File, n Needs, parents *os.File) error {
 	return settle.Settle(ctx, dir, n, parents)

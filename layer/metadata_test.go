@@ -214,21 +214,22 @@ func TestNeeds(t *testing.T) {
 		entries []lt.Entry
 		want    string
 	}{
-		{"nothing", nil, "[] [] [] false"},
-		{"all described", []lt.Entry{lt.Dir("d"), lt.Dir("d/e"), lt.File("d/e/f", ""), lt.Link("d/g", "d/e/f")}, "[] [] [] false"},
-		{"implied", []lt.Entry{lt.File("a/b/f", ""), lt.Dir("c"), lt.File("c/d/f", "")}, "[a a/b c/d] [] [] false"},
-		{"described later", []lt.Entry{lt.File("a/b/f", ""), lt.Dir("a/b"), lt.Dir("a")}, "[] [] [] false"},
-		{"implied through a link", []lt.Entry{lt.Symlink("l", "a/b"), lt.File("l/f", "")}, "[a a/b] [] [] false"},
-		{"link", []lt.Entry{lt.Link("l", "/t/../u")}, "[] [{l u}] [] false"},
-		{"whiteouts", []lt.Entry{lt.Whiteout("x"), lt.Dir("d"), lt.Whiteout("d/y"), lt.Whiteout("e/z")}, "[e] [] [d e .] false"},
-		{"whiteouts in what is opaque", []lt.Entry{lt.Dir("d"), lt.Opaque("d"), lt.Whiteout("d/y"), lt.File("d/e/f", ""), lt.Whiteout("d/e/x")}, "[] [] [] false"},
-		{"implied and cut off", []lt.Entry{lt.File("d/e/f", ""), lt.Whiteout("d")}, "[] [] [] false"},
-		{"opaque root", []lt.Entry{lt.File("d/e/f", ""), lt.Whiteout("d/g"), lt.Opaque("")}, "[] [] [] true"},
+		{"nothing", nil, "[] [] [] [] false"},
+		{"all described", []lt.Entry{lt.Dir("d"), lt.Dir("d/e"), lt.File("d/e/f", ""), lt.Link("d/g", "d/e/f")}, "[] [] [] [] false"},
+		{"implied", []lt.Entry{lt.File("a/b/f", ""), lt.Dir("c"), lt.File("c/d/f", "")}, "[a a/b c/d] [] [] [] false"},
+		{"described later", []lt.Entry{lt.File("a/b/f", ""), lt.Dir("a/b"), lt.Dir("a")}, "[] [] [{a/b true} {a true}] [] false"},
+		{"implied through a link", []lt.Entry{lt.Symlink("l", "a/b"), lt.File("l/f", "")}, "[a a/b] [] [] [] false"},
+		{"link", []lt.Entry{lt.Link("l", "/t/../u")}, "[] [{l u false}] [] [] false"},
+		{"link to what is hidden", []lt.Entry{lt.Whiteout("u"), lt.Link("l", "u")}, "[] [{l u true}] [] [.] false"},
+		{"whiteouts", []lt.Entry{lt.Whiteout("x"), lt.Dir("d"), lt.Whiteout("d/y"), lt.Whiteout("e/z")}, "[e] [] [] [d e .] false"},
+		{"whiteouts in what is opaque", []lt.Entry{lt.Dir("d"), lt.Opaque("d"), lt.Whiteout("d/y"), lt.File("d/e/f", ""), lt.Whiteout("d/e/x")}, "[] [] [] [] false"},
+		{"implied and cut off", []lt.Entry{lt.File("d/e/f", ""), lt.Whiteout("d")}, "[] [] [{d true} {d/e true}] [] false"},
+		{"opaque root", []lt.Entry{lt.File("d/e/f", ""), lt.Whiteout("d/g"), lt.Opaque("")}, "[] [] [{d true} {d/e true}] [] true"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			n := applyAlone(t, tempDir(t), lt.Tar(tt.entries...))
-			got := fmt.Sprintf("%v %v %v %v", n.ImpliedDirs, n.Links, n.Whiteouts, n.Opaque)
-			if got != tt.want || n.Empty() != (tt.want == "[] [] [] false") {
+			got := fmt.Sprintf("%v %v %v %v %v", n.ImpliedDirs, n.Links, n.Parents, n.Whiteouts, n.Opaque)
+			if got != tt.want || n.Empty() != (tt.want == "[] [] [] [] false") {
 				t.Errorf("got %s, empty: %v; want %s", got, n.Empty(), tt.want)
 			}
 		})

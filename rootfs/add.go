@@ -14,6 +14,7 @@ import (
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/rootfs/chain"
 	"github.com/lrun-dev/lrun/rootfs/heal"
+	"github.com/lrun-dev/lrun/rootfs/pairs"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -24,7 +25,8 @@ import (
 // It unpacks only the layers that this driver has not, or has damaged in the chain of another image, as far as package heal
 // sees it; layers of candidates that are damaged themselves are for heal.Layers. Several processes that add the same layer at
 // once unpack it once. Every layer is verified against its DiffID; a layer that differs is
-// errdefs.ErrDataLoss. After an error, or when ctx is done, nothing of the images is in the store;
+// errdefs.ErrDataLoss, though the layer of that DiffID be there: a blob is read for that unless an image of the store has it with
+// the same DiffID. After an error, or when ctx is done, nothing of the images is in the store;
 // after a kill nothing will be once Sweep has run. The caller closes in. progress, which may be nil,
 // is called from several goroutines, one at a time.
 func (s *Store) Add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, progress func(Event)) ([]image.Record, error) {
@@ -41,6 +43,7 @@ func (s *Store) AddMade(ctx context.Context, in *blob.Ingest, candidate image.Ca
 func (s *Store) add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, t chain.Task) ([]image.Record, error) {
 	var records []image.Record
 	t.Sync, t.Sound, t.Retract = in.Sync, heal.New(s.root, s.Snapshots).Sound, s.retract
+	t.DiffID = pairs.New(s.Images).DiffID
 	t.Finish = func(ctx context.Context) (err error) {
 		records, err = s.publishImages(ctx, in, candidates)
 		return err

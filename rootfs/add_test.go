@@ -1,9 +1,11 @@
 package rootfs_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,8 @@ import (
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/rootfs"
+	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/rootfs/pairs"
 )
 
 func TestAdd(t *testing.T) {
@@ -247,6 +251,74 @@ func TestWrongDiffIDIsNamed(t *testing.T) {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%q does not say %q", err, want)
 			}
+		}
+	})
+}
+
+// TestBlobIsNotTheLayer has one verdict for a blob that is not what the config says, whether the layer of that DiffID is there,
+// in the same chain or in another, or is not.
+func TestBlobIsNotTheLayer(t *testing.T) {
+	root := layertest.Dir(".", layertest.Mode(0o755))
+	layer := layertest.Tar(root, layertest.File("f", "f")) // the same on any chain
+	other := compressed(layertest.Tar(layertest.File("evil", "evil")))
+	for name, c := range map[string]struct {
+		before [][]byte
+		blob   []byte
+	}{
+		"empty store":           {nil, other},
+		"same chain":            {[][]byte{base, layer}, other},
+		"another chain":         {[][]byte{layertest.Tar(root), layer}, other},
+		"another tar":           {[][]byte{base, layer}, layertest.Tar(layertest.File("evil", "evil"))},
+		"something follows":     {[][]byte{base, layer}, append(compressed(layer), "garbage"...)},
+		"no compression at all": {[][]byte{base, layer}, []byte("garbage")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, w *world) {
+				if c.before != nil {
+					w.mustAdd(t, spec{layers: c.before, refs: []string{"good"}})
+				}
+				in := w.begin(t)
+				evil, err := spec{layers: [][]byte{base, layer}, refs: []string{"evil"}}.ingest(t.Context(), in)
+				if err != nil {
+					t.Fatal(err)
+				}
+				d := &evil.Image.Layers[1]
+				d.Digest, d.Size = digest.FromBytes(c.blob), int64(len(c.blob))
+				if err := in.Write(t.Context(), *d, bytes.NewReader(c.blob)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := w.Add(t.Context(), in, []image.Candidate{evil}, nil); err == nil || !strings.Contains(err.Error(), "layer 2 of 2 (blob "+d.Digest.String()) {
+					t.Errorf("got %v", err)
+				}
+				records, err := w.Images.List(t.Context())
+				if err != nil || len(records) != min(len(c.before), 1) {
+					t.Errorf("stored %+v, %v", records, err)
+				}
+			})
+		})
+	}
+}
+
+// TestKnownBlobIsNotReadAgain has an image on a base that is there, and one on the base in another compression.
+func TestKnownBlobIsNotReadAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		w.mustAdd(t, spec{layers: [][]byte{base, change}, refs: []string{"base"}})
+		w.mustAdd(t, spec{layers: [][]byte{base, change}, refs: []string{"plain"}, plain: true})
+		in := w.begin(t)
+		c, err := spec{layers: [][]byte{base, change, another}, refs: []string{"child"}}.ingest(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src := &chain.Source{Image: c.Image, Open: func(int) (io.ReadCloser, error) { return nil, errors.New("it was read") }}
+		p := pairs.New(w.Images)
+		for i, d := range c.Image.Config.RootFS.DiffIDs[:2] {
+			if found, err := p.DiffID(t.Context(), src, i); err != nil || found != d {
+				t.Errorf("layer %d: %q, %v", i, found, err)
+			}
+		}
+		src.Image.Layers[1].Digest = digest.FromString("another compression")
+		if _, err := p.DiffID(t.Context(), src, 1); err == nil {
+			t.Error("a blob of another compression was not read")
 		}
 	})
 }

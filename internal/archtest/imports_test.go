@@ -23,15 +23,16 @@ var rows = map[string]row{
 
 	"mount":                           {1, []string{"internal/*"}},
 	"layer":                           {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},
-	"layer/diff":                      {1, []string{"internal/*", "layer/pack"}},                                            // the inside of layer.Diff
-	"layer/identity":                  {1, nil},                                                                             // image needs ChainIDs, but no layers
-	"layer/manifest":                  {1, []string{"internal/*"}},                                                          // what a layer's files are, for checks
-	"layer/needs":                     {1, []string{"layer/manifest"}},                                                      // what unpack notes and settle does
-	"layer/pack":                      {1, []string{"internal/*"}},                                                          // what WriteTar and Diff have in common
-	"layer/split":                     {1, []string{"layer/manifest"}},                                                      // a layer's tar without the contents of its files
-	"layer/unpack":                    {1, []string{"internal/*", "layer/manifest", "layer/needs", "layer/unpack/content"}}, // the inside of layer.Apply
-	"layer/unpack/content":            {1, []string{"internal/*"}},                                                          // the bytes of a file
-	"layer/settle":                    {1, []string{"internal/*", "layer/manifest", "layer/needs"}},                         // the inside of layer.Settle
+	"layer/diff":                      {1, []string{"internal/*", "layer/pack"}},                                                                   // the inside of layer.Diff
+	"layer/identity":                  {1, nil},                                                                                                    // image needs ChainIDs, but no layers
+	"layer/manifest":                  {1, []string{"internal/*"}},                                                                                 // what a layer's files are, for checks
+	"layer/needs":                     {1, []string{"layer/manifest"}},                                                                             // what unpack notes and settle does
+	"layer/pack":                      {1, []string{"internal/*"}},                                                                                 // what WriteTar and Diff have in common
+	"layer/split":                     {1, []string{"layer/manifest"}},                                                                             // a layer's tar without the contents of its files
+	"layer/unpack":                    {1, []string{"internal/*", "layer/manifest", "layer/needs", "layer/unpack/content", "layer/unpack/header"}}, // the inside of layer.Apply
+	"layer/unpack/header":             {1, []string{"internal/*", "layer/needs"}},                                                                  // what a tar entry says of a file
+	"layer/unpack/content":            {1, []string{"internal/*"}},                                                                                 // the bytes of a file
+	"layer/settle":                    {1, []string{"internal/*", "layer/manifest", "layer/needs"}},                                                // the inside of layer.Settle
 	"layer/layertest":                 {1, []string{"internal/*", "layer", "layer/manifest"}},
 	"layer/layertest/corpus":          {1, []string{"layer/layertest"}},                           // hostile and odd layers
 	"layer/layertest/corpus/archives": {1, []string{"layer/layertest", "layer/layertest/corpus"}}, // hostile and odd images
@@ -94,13 +95,15 @@ var rows = map[string]row{
 	"layer/oracle":         {4, nil}, // other programs with the corpus, a module of its own: tests alone
 	"snapshot/conformance": {4, nil}, // containerd's suite, a module of its own: tests alone
 
-	"rootfs":       {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "snapshot", "snapshot/quota"}},
-	"rootfs/chain": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "snapshot", "snapshot/quota"}},
+	"rootfs":            {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "rootfs/pairs", "snapshot", "snapshot/quota"}},
+	"rootfs/chain":      {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "rootfs/chain/full", "snapshot", "snapshot/quota"}},
+	"rootfs/chain/full": {4, nil}, // what to say when there is no room
 
-	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
-	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                                   // made new out of what is loaded
-	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                                         // layers whose blobs are not kept
-	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                                      // format.json
+	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
+	"rootfs/pairs":   {4, []string{"image", "layer", "rootfs/chain"}},                                                                                                                                           // which blob is which layer
+	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                                            // made new out of what is loaded
+	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                                                  // layers whose blobs are not kept
+	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                                               // format.json
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

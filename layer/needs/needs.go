@@ -24,6 +24,8 @@ type Needs struct {
 	ImpliedDirs []string `json:"impliedDirs,omitempty"`
 	// Links are hard links to files that the layer does not hold, in the order of the tar.
 	Links []Link `json:"links,omitempty"`
+	// Parents are directories that the tar used as parents before it described, replaced or removed them.
+	Parents []Parent `json:"parents,omitempty"`
 	// Whiteouts are directories in which the layer has whiteouts. A whiteout in a directory that no layer below has
 	// too shows as a broken name (Linux up to 6.18 at least), so such whiteouts must go.
 	Whiteouts []string `json:"whiteouts,omitempty"`
@@ -48,11 +50,25 @@ type Needs struct {
 type Link struct {
 	Name   string `json:"name"`
 	Target string `json:"target"`
+	// Hidden says that an earlier entry of the layer hides what the layers below have by the name Target.
+	Hidden bool `json:"hidden,omitempty"`
+}
+
+// Parent is a directory that the tar used before it said what it is. Below it must not be a link, through which what is in
+// it went elsewhere, nor, if the layer had added something in it, a file.
+type Parent struct {
+	Name string `json:"name"`
+	Adds bool   `json:"adds,omitempty"`
+}
+
+// UsedLink is the error for a Parent that is a link below.
+func UsedLink(name string) error {
+	return Invalid("%q, a symbolic link of a layer below, is replaced or removed after entries went through it", name)
 }
 
 // Empty reports that nothing but perhaps the root's own metadata depends on the parents.
 func (n Needs) Empty() bool {
-	return len(n.ImpliedDirs) == 0 && len(n.Links) == 0 && len(n.Whiteouts) == 0 && !n.Opaque
+	return len(n.ImpliedDirs) == 0 && len(n.Links) == 0 && len(n.Parents) == 0 && len(n.Whiteouts) == 0 && !n.Opaque
 }
 
 // NoTarget is the error for a hard link whose target is nowhere.

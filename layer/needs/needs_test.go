@@ -17,7 +17,8 @@ func TestEmpty(t *testing.T) {
 		{Needs{}, true},
 		{Needs{Root: true, Order: map[string]int{"a": 1}}, true},
 		{Needs{ImpliedDirs: []string{"a"}}, false},
-		{Needs{Links: []Link{{"a", "b"}}}, false},
+		{Needs{Links: []Link{{Name: "a", Target: "b"}}}, false},
+		{Needs{Parents: []Parent{{"a", true}}}, false},
 		{Needs{Whiteouts: []string{"."}}, false},
 		{Needs{Opaque: true}, false},
 	} {
@@ -29,7 +30,7 @@ func TestEmpty(t *testing.T) {
 
 // What is written down comes back, all but the order.
 func TestJSON(t *testing.T) {
-	n := Needs{ImpliedDirs: []string{"a"}, Links: []Link{{"l", "t"}}, Whiteouts: []string{"."}, Opaque: true, Root: true}
+	n := Needs{ImpliedDirs: []string{"a"}, Links: []Link{{Name: "l", Target: "t", Hidden: true}}, Parents: []Parent{{"p", true}}, Whiteouts: []string{"."}, Opaque: true, Root: true}
 	data, err := json.Marshal(n)
 	if err != nil {
 		t.Fatal(err)

@@ -28,11 +28,13 @@ func (s *settler) link(l needs.Link) (made bool, on string, err error) {
 	if err := s.ctx.Err(); err != nil {
 		return false, "", err
 	}
+	s.linking = l
 	target, err := s.resolve(l.Target, false)
+	s.linking = needs.Link{}
 	if err != nil {
 		return false, "", fmt.Errorf("hard link %q: %w", l.Name, err)
 	}
-	made, err = s.linkTo(l.Name, target)
+	made, err = s.linkTo(l, target)
 	if err != nil {
 		return false, "", fmt.Errorf("hard link %q to %q: %w", l.Name, l.Target, err)
 	}
@@ -58,21 +60,22 @@ func (s *settler) waitsFor(target string) string {
 	return ""
 }
 
-func (s *settler) linkTo(name, target string) (bool, error) {
+func (s *settler) linkTo(l needs.Link, target string) (bool, error) {
+	name := l.Name
 	own, err := peek(s.dir, target)
 	if err != nil {
 		return false, err
 	}
-	found, err := peek(s.parents, target)
+	found, err := s.targetBelow(l, target)
 	if err != nil {
 		return false, err
 	}
 	mine := (own == file || own == link) && !s.waiting[target]
 	switch {
 	// The link meant what was there when its entry came: a later entry of the layer is only the second choice.
-	case mine && (found == absent || found == whiteout || s.notes.later(name, target)):
+	case mine && (found == absent || s.notes.later(name, target)):
 		return true, s.replace(name, func(dir int, base string) error { return s.linkat(target, dir, base) })
-	case found == absent, found == whiteout:
+	case found == absent:
 		return false, nil
 	case found == directory:
 		return false, needs.Invalid("it is a directory")
@@ -88,6 +91,18 @@ func (s *settler) linkTo(name, target string) (bool, error) {
 		return false, err
 	}
 	return true, s.replace(name, func(dir int, base string) error { return s.linkat(target, dir, base) })
+}
+
+// targetBelow tells what target was below when the entry of l came: nothing, if the layer had hidden it by then.
+func (s *settler) targetBelow(l needs.Link, target string) (presence, error) {
+	if l.Hidden {
+		return absent, nil
+	}
+	found, err := peek(s.parents, target)
+	if found == whiteout {
+		found = absent
+	}
+	return found, err
 }
 
 // replace puts what do makes in the place that was held for a hard link.

@@ -33,7 +33,7 @@ func newSettler(ctx context.Context, dir *os.File, n needs.Needs, parents *os.Fi
 
 // settle does all steps.
 func (s *settler) settle(n needs.Needs) error {
-	for _, step := range []func(needs.Needs) error{s.links, s.directories, s.removals, s.root} {
+	for _, step := range []func(needs.Needs) error{s.usedEarly, s.links, s.directories, s.removals, s.root} {
 		if err := step(n); err != nil {
 			return fmt.Errorf("settle layer: %w", err)
 		}
@@ -48,8 +48,28 @@ type settler struct {
 	opaque       bool
 	notes        *notes
 	waiting      map[string]bool     // names of hard links not made yet
+	linking      needs.Link          // the hard link whose target is looked up
 	copies       map[inode.ID]string // files below that have a copy in the layer under another name
 	sums         *manifest.Sums
+}
+
+// usedEarly refuses a layer in which entries went through a link below before another replaced or removed it.
+func (s *settler) usedEarly(n needs.Needs) error {
+	for _, p := range n.Parents {
+		above, err := s.resolve(parentOf(p.Name), true)
+		if err != nil {
+			return err
+		}
+		switch found, err := peek(s.parents, path.Join(above, path.Base(p.Name))); {
+		case err != nil:
+			return err
+		case found == link:
+			return needs.UsedLink(p.Name)
+		case found == file && p.Adds:
+			return needs.NotDir{Name: p.Name}
+		}
+	}
+	return nil
 }
 
 // directories settles the implied directories, parents first. A move changes the names of those that are left.

@@ -186,16 +186,30 @@ func (s *settler) linkAt(name string, follow bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if own == link {
+	early, err := s.afterLink(name, own)
+	if err != nil {
+		return "", err
+	}
+	if own == link && !early {
 		return readlinkBeneath(s.dir, name)
 	}
-	if own != absent && !s.notes.implied(name) {
+	if own != absent && !early && !s.notes.implied(name) {
 		return "", nil
 	}
 	if found, err := s.below(name); err != nil || found != link {
 		return "", err
 	}
 	return readlinkBeneath(s.parents, name)
+}
+
+// afterLink reports that what the layer has at name came after the hard link whose target is looked up, which so went by
+// what is below there.
+func (s *settler) afterLink(name string, own presence) (bool, error) {
+	if s.linking.Name == "" || s.linking.Hidden || own != whiteout && !s.notes.later(name, s.linking.Name) {
+		return false, nil
+	}
+	found, err := s.below(name)
+	return found != absent, err
 }
 
 func readlinkBeneath(root *os.File, name string) (string, error) {

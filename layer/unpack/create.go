@@ -11,6 +11,7 @@ import (
 
 	"github.com/lrun-dev/lrun/internal/inode"
 	"github.com/lrun-dev/lrun/layer/needs"
+	"github.com/lrun-dev/lrun/layer/unpack/header"
 )
 
 // create makes the entry h as base in the directory that was opened as its parent.
@@ -18,7 +19,7 @@ func (u *unpacker) create(base string, h *tar.Header, body io.Reader) error {
 	if h.Typeflag == tar.TypeLink {
 		return u.hardLink(base, h.Linkname)
 	}
-	m, err := metadata(h)
+	m, err := header.Metadata(h)
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,9 @@ func (u *unpacker) fresh(base string, create func(dir int) error) (*node, error)
 
 // clear removes base, a whole directory too: the entry that comes replaces it.
 func (u *unpacker) clear(parent *frame, base string) error {
+	if err := u.decide(parent.node, base, true); err != nil {
+		return err
+	}
 	delete(parent.node.children, base)
 	u.gone()
 	return inode.RemoveTree(parent.fd, base)
@@ -86,7 +90,9 @@ func (u *unpacker) directory(base string, m inode.Metadata) error {
 		n = parent.node.put(base, &node{dir: true, severed: hidden, opaque: hidden})
 		err = u.dropInherited(parent, base)
 	case errors.Is(err, unix.EEXIST):
-		n, err = u.existingDir(parent, base)
+		if err = u.decide(parent.node, base, false); err == nil {
+			n, err = u.existingDir(parent, base)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("make directory: %w", err)

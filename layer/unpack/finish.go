@@ -32,7 +32,7 @@ func (u *unpacker) finish() (needs.Needs, error) {
 	if !u.overlay() {
 		return needs.Needs{}, nil
 	}
-	f.needs.Links, f.needs.Opaque, f.needs.Root, f.needs.Sums = links, u.root.opaque, !u.root.named(), u.sums
+	f.needs.Links, f.needs.Parents, f.needs.Opaque, f.needs.Root, f.needs.Sums = links, u.early, u.root.opaque, !u.root.named(), u.sums
 	if len(f.needs.ImpliedDirs) > 0 || len(links) > 0 {
 		f.needs.Order = map[string]int{}
 		u.root.order("", f.needs.Order)

@@ -52,14 +52,14 @@ func (u *unpacker) linkTo(base string, target name) error {
 	n := from.node.child(target.base)
 	switch {
 	case found && n != nil && n.link != "":
-		return u.wait(base, n.link) // a chain of links: all wait for the same file
+		return u.wait(base, n.link, n.hidden) // a chain of links: all wait for the same file
 	case !found, u.overlay() && !n.adds():
-		return u.wait(base, target.path())
+		return u.wait(base, target.path(), u.targets.hides(found, target.base))
 	}
 	st, err := inode.Stat(from.fd, target.base)
 	switch {
 	case errors.Is(err, unix.ENOENT):
-		return u.wait(base, target.path())
+		return u.wait(base, target.path(), false)
 	case err != nil:
 		return err
 	case inode.IsType(st, unix.S_IFDIR):
@@ -77,8 +77,8 @@ func (u *unpacker) linkTo(base string, target name) error {
 	return nil
 }
 
-// wait puts an empty file in the place of a hard link that cannot be made yet.
-func (u *unpacker) wait(base, target string) error {
+// wait puts an empty file in the place of a hard link that cannot be made yet. hidden: the layers below have no such target.
+func (u *unpacker) wait(base, target string, hidden bool) error {
 	n, err := u.fresh(base, func(dir int) error {
 		fd, err := inode.OpenAt(dir, base, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, 0)
 		if err != nil {
@@ -89,7 +89,7 @@ func (u *unpacker) wait(base, target string) error {
 	if err != nil {
 		return fmt.Errorf("hard link to %q: %w", target, err)
 	}
-	n.link = target
+	n.link, n.hidden = target, hidden
 	u.links = append(u.links, waiting{path.Join(u.parents.path(), base), n, target})
 	return nil
 }
@@ -103,7 +103,7 @@ func (u *unpacker) finishLinks() ([]needs.Link, error) {
 	if u.overlay() {
 		var left []needs.Link
 		for _, w := range links {
-			left = append(left, needs.Link{Name: w.path, Target: w.target})
+			left = append(left, needs.Link{Name: w.path, Target: w.target, Hidden: w.node.hidden})
 		}
 		return left, nil
 	}

@@ -21,6 +21,7 @@ type parents struct {
 	frames []frame // the root first; all are real directories, each in the one before
 	last   string  // name whose walk led to frames
 	valid  bool
+	stop   string // component at which the last walk that found nothing stopped
 }
 
 // frame is an open directory of the layer.
@@ -100,6 +101,7 @@ func (p *parents) walk(dir string, mode walkMode) (bool, error) {
 		}
 		link, err := p.enter(component, mode)
 		if err != nil || link == missing {
+			p.stop = component
 			return false, err
 		}
 		if link == "" {
@@ -158,6 +160,7 @@ func (p *parents) enter(name string, mode walkMode) (string, error) {
 	link, err := inode.Readlink(parent.fd, name)
 	switch {
 	case err == nil:
+		p.use(name, mode)
 		return link, nil
 	case !errors.Is(err, unix.EINVAL):
 		return "", fmt.Errorf("read link %q: %w", name, err)
@@ -166,6 +169,33 @@ func (p *parents) enter(name string, mode walkMode) (string, error) {
 		return p.absent(name, mode)
 	}
 	return "", needs.NotDir{Name: path.Join(p.path(), name)}
+}
+
+// use notes that entries go through a link of the parents' tree.
+func (p *parents) use(name string, mode walkMode) {
+	n := p.top().node
+	if mode == onlyLook || n.child(name) != nil || n.used[name] > 0 {
+		return
+	}
+	if n.used == nil {
+		n.used = map[string]int{}
+	}
+	n.used[name] = p.unpack.seq
+}
+
+// hides reports that the layer itself hides what the layers below have by the name base in the directory where the walk
+// ended, or, if it found nothing, by the name where it stopped. What a link that waits will be is not known.
+func (p *parents) hides(found bool, base string) bool {
+	if !found {
+		base = p.stop
+	}
+	n := p.top().node.child(base)
+	return p.alone() || n != nil && !n.dir && n.link == ""
+}
+
+// alone reports that nothing of the layers below is left in the directory where the walk ended.
+func (p *parents) alone() bool {
+	return slices.ContainsFunc(p.frames, func(f frame) bool { return f.node.opaque })
 }
 
 func (p *parents) absent(name string, mode walkMode) (string, error) {

@@ -19,7 +19,9 @@ type node struct {
 	opaque bool
 	// severed: the directory is not the one that the layers below have by this name.
 	severed bool
-	link    string // of a hard link that waits: its target
+	link    string         // of a hard link that waits: its target
+	hidden  bool           // of such a link: its target is none of the layers below
+	used    map[string]int // links of the layers below, in this directory, and the first entry that went through each
 
 	mtime unix.Timespec // to be restored when all entries are there
 	timed bool
@@ -43,6 +45,28 @@ func (n *node) put(name string, child *node) *node {
 }
 
 func (n *node) setTime(t unix.Timespec) { n.mtime, n.timed = t, true }
+
+// uses reports that entries before number seq went through a link of the layers below that is still at or below base.
+func (n *node) uses(base string, seq int) bool {
+	child := n.child(base)
+	if child == nil {
+		return n.used[base] > 0 && n.used[base] < seq
+	}
+	if child.opaque {
+		return false
+	}
+	for base := range child.used {
+		if child.child(base) == nil && child.uses(base, seq) {
+			return true
+		}
+	}
+	for base := range child.children {
+		if child.uses(base, seq) {
+			return true
+		}
+	}
+	return false
+}
 
 // find returns the node at path, nil when the layer has none.
 func (n *node) find(path string) *node {

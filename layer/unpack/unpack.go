@@ -20,6 +20,7 @@ import (
 	"github.com/lrun-dev/lrun/layer/manifest"
 	"github.com/lrun-dev/lrun/layer/needs"
 	"github.com/lrun-dev/lrun/layer/unpack/content"
+	"github.com/lrun-dev/lrun/layer/unpack/header"
 )
 
 // Whiteouts writes removals down in a layer's own directory, in the form of the filesystem that will show it.
@@ -78,6 +79,7 @@ type unpacker struct {
 	parents   *parents // of the entries
 	targets   *parents // of hard links' targets
 	links     []waiting
+	early     []needs.Parent   // directories that were used before the tar said what they are
 	below     map[*node]string // links to files of the parents: the names that they were made to
 	sums      *manifest.Sums
 	content   *content.Writer
@@ -179,7 +181,7 @@ func (u *unpacker) describeRoot(h *tar.Header) error {
 	if h.Typeflag != tar.TypeDir {
 		return needs.Invalid("only a directory can be the root")
 	}
-	m, err := metadata(h)
+	m, err := header.Metadata(h)
 	if err != nil {
 		return err
 	}

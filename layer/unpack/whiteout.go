@@ -54,6 +54,9 @@ func (u *unpacker) sever(parent *frame, base string, child *node) error {
 	if child.severed {
 		return nil
 	}
+	if err := u.decide(parent.node, base, true); err != nil {
+		return err
+	}
 	child.severed = true
 	if u.overlay() {
 		child.opaque = true
@@ -80,6 +83,9 @@ func (u *unpacker) markOpaque(at int, base string) error {
 func (u *unpacker) isolate(dir *frame) error {
 	if dir.node.opaque {
 		return nil
+	}
+	if err := u.decideAll(dir.node); err != nil {
+		return err
 	}
 	if u.overlay() {
 		dir.node.opaque = true

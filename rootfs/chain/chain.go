@@ -62,6 +62,9 @@ type Task struct {
 	Sound func(ctx context.Context, name string) (bool, error)
 	// Unlike says that no other chain has a layer like those that are missing, or none that is worth a look at all.
 	Unlike bool
+	// DiffID, unless it is nil, returns the DiffID of what the blob of a layer holds (0 is the bottom). It is asked for layers
+	// that need not be unpacked, one at a time.
+	DiffID func(ctx context.Context, src *Source, layer int) (digest.Digest, error)
 	// Finish is called with the root locked and all chains there. When it fails, nothing that it did
 	// may remain.
 	Finish func(ctx context.Context) error

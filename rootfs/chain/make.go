@@ -10,11 +10,13 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/rootfs/chain/full"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
 // Make makes the chains of all images of t complete and finishes t, or changes nothing. Each layer is
-// verified against the DiffID that the image's config says; one that differs is errdefs.ErrDataLoss.
+// verified against the DiffID that the image's config says, whether it must be unpacked or, with Task.DiffID, is there
+// already; one that differs is errdefs.ErrDataLoss.
 // An image with more layers than overlayfs stacks is errdefs.ErrInvalidArgument. A layer that several
 // processes need at once is unpacked by one, the others wait for it. What somebody else removes
 // meanwhile is made again.
@@ -31,19 +33,19 @@ func (m *Maker) Make(ctx context.Context, t Task) error {
 
 // run is one attempt.
 func (u *session) run(ctx context.Context) error {
-	before := freeSpace(u.root)
+	before := full.Look(u.root)
 	if err := u.make(ctx); err != nil {
 		if errdefs.IsNotFound(err) && errors.Is(u.stillThere(ctx), ErrChanged) {
 			err = errors.Join(ErrChanged, err)
 		}
-		return errors.Join(u.explainFull(err, before), u.retract(ctx))
+		return errors.Join(before.Explain(err, u.unfinished), u.retract(ctx))
 	}
 	locked := false
 	err := u.Locked(ctx, func() error {
 		locked = true
 		err := u.publish(ctx)
 		if err != nil {
-			err = errors.Join(u.explainFull(err, before), u.retractLocked(ctx))
+			err = errors.Join(before.Explain(err, u.unfinished), u.retractLocked(ctx))
 		}
 		return err
 	})
@@ -80,6 +82,9 @@ func (u *session) make(ctx context.Context) (err error) {
 			err = u.writeManifests(ctx)
 		}
 	}
+	if err == nil {
+		err = u.verifyOthers(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -87,6 +92,23 @@ func (u *session) make(ctx context.Context) (err error) {
 		return err
 	}
 	return u.weighAll(ctx)
+}
+
+// verifyOthers verifies the layers that need not be unpacked: what is there was perhaps unpacked from another blob.
+func (u *session) verifyOthers(ctx context.Context) error {
+	for _, st := range slices.Concat(u.plan.there, u.plan.steps) {
+		if u.task.DiffID == nil || st.tree != nil || st.like != nil && st.like.blob().Digest == st.blob().Digest {
+			continue
+		}
+		found, err := u.task.DiffID(ctx, st.source, st.layer)
+		if err == nil {
+			err = st.verify(found)
+		}
+		if err != nil {
+			return fmt.Errorf("verify %s: %w", st, err)
+		}
+	}
+	return nil
 }
 
 // syncAll makes the layers and what the caller has written durable; with usually one syncfs.
@@ -140,9 +162,6 @@ func (u *session) publish(ctx context.Context) error {
 
 // stillThere returns ErrChanged when a snapshot that the plan counts on has gone.
 func (u *session) stillThere(ctx context.Context) error {
-	if u.plan == nil {
-		return nil
-	}
 	names := slices.Concat(u.plan.tops, u.committed)
 	for _, st := range u.plan.steps {
 		if st.donor != "" {
@@ -236,24 +255,13 @@ func (u *session) retractLocked(ctx context.Context) error {
 	return errors.Join(err, u.task.Retract(ctx, u.committed))
 }
 
-// freeSpace returns the free bytes and inodes of the file system of path.
-func freeSpace(path string) unix.Statfs_t {
-	var st unix.Statfs_t
-	_ = unix.Statfs(path, &st) // it only makes a message better
-	return st
-}
-
-// explainFull adds to an error of a full file system which one it is and what to do.
-func (m *Maker) explainFull(err error, before unix.Statfs_t) error {
-	const mb = 1e6
-	what := fmt.Sprintf("%.1f MB were free before, and more is needed", float64(before.Bavail)*float64(before.Bsize)/mb)
-	switch {
-	case errors.Is(err, unix.EDQUOT):
-		what = "its quota is used up"
-	case !errors.Is(err, unix.ENOSPC):
-		return err
-	case before.Files > 0 && freeSpace(m.root).Ffree == 0:
-		what = fmt.Sprintf("it has no inode left, %d were free before", before.Ffree)
+// unfinished returns how many layers are not unpacked, those that share another's bytes aside, and the size of their blobs.
+func (u *session) unfinished() (count int, size int64) {
+	for _, st := range u.plan.steps {
+		if st.tree == nil && st.like == nil && st.donor == "" {
+			count++
+			size += st.blob().Size
+		}
 	}
-	return fmt.Errorf("%w (the file system of %q is full: %s; nothing was kept: make room there, or choose another --root)", err, m.root, what)
+	return count, size
 }

@@ -45,6 +45,15 @@ func (st *step) String() string {
 	return fmt.Sprintf("layer %d of %d (blob %s)", st.layer+1, len(st.source.Image.Layers), st.blob().Digest)
 }
 
+// verify fails unless found, the DiffID of what the blob holds, is what the image's config says.
+func (st *step) verify(found digest.Digest) error {
+	if found == st.diffID {
+		return nil
+	}
+	return fmt.Errorf("its content is not what the config of image %s says: expected DiffID %s, found %s: %w",
+		st.source.Image.ID, st.diffID, found, errdefs.ErrDataLoss)
+}
+
 func (st *step) event(state State) Event {
 	return Event{
 		Image: st.source.Image.ID, Layer: st.layer, Layers: len(st.source.Image.Layers),
@@ -56,6 +65,7 @@ func (st *step) event(state State) Event {
 type plan struct {
 	steps []*step          // what is missing, each after what it stands on
 	index map[string]*step // by chain
+	there []*step          // what is not missing, but for layers that a step has with the same blob
 	tops  []string         // the images' topmost chains that were there, to be looked at again
 }
 
@@ -65,7 +75,7 @@ func (m *Maker) newPlan(ctx context.Context, t *Task, r *reporter) (*plan, error
 	for i := range t.Sources {
 		src := &t.Sources[i]
 		if err := m.planImage(ctx, p, src, r); err != nil {
-			return nil, fmt.Errorf("image %s: %w", src.Image.ID, err)
+			return p, fmt.Errorf("image %s: %w", src.Image.ID, err)
 		}
 	}
 	return p, nil
@@ -97,12 +107,16 @@ func (m *Maker) planImage(ctx context.Context, p *plan, src *Source, r *reporter
 		if i > 0 {
 			st.parent = chains[i-1].String()
 		}
-		if i < present || p.index[st.chain] != nil {
-			r.send(st.event(AlreadyExists))
+		same := p.index[st.chain]
+		if i >= present && same == nil {
+			p.steps = append(p.steps, st)
+			p.index[st.chain] = st
 			continue
 		}
-		p.steps = append(p.steps, st)
-		p.index[st.chain] = st
+		r.send(st.event(AlreadyExists))
+		if same == nil || same.blob().Digest != st.blob().Digest {
+			p.there = append(p.there, st)
+		}
 	}
 	return nil
 }

@@ -32,7 +32,6 @@ func (m *Maker) Remake(ctx context.Context, src Source, layer int, free func() e
 		return err
 	}
 	defer func() { err = errors.Join(err, u.end(ctx)) }()
-	u.plan = &plan{}
 	if err := u.lockLayers(ctx, []digest.Digest{st.diffID}); err != nil {
 		return err
 	}

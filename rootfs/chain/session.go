@@ -48,7 +48,7 @@ func (m *Maker) begin(ctx context.Context, t *Task) (*session, error) {
 	}
 	u := &session{
 		Maker: m, task: t, report: &reporter{fn: t.Progress},
-		id: strings.ToLower(rand.Text()), held: map[digest.Digest]bool{},
+		id: strings.ToLower(rand.Text()), held: map[digest.Digest]bool{}, plan: &plan{},
 	}
 	if err := u.lock(ctx, sessionPrefix+u.id); err != nil {
 		return nil, err

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"strings"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/lrun-dev/lrun/internal/inode"
 	"github.com/lrun-dev/lrun/layer"
 )
 
@@ -117,42 +115,19 @@ func (u *session) lowerDirs(ctx context.Context, chain string) ([]string, error)
 	return append(dirs, below...), err
 }
 
-// sameMetadata tells whether two directories have the same mode, owner, time and xattrs, overlayfs's own left out.
+// sameMetadata tells whether two directories have the same mode, owner, time and xattrs, as far as a layer takes them over.
 func sameMetadata(a, b string) (bool, error) {
-	var stats [2]unix.Stat_t
-	var attributes [2]map[string]string
+	var found [2]inode.Metadata
 	for i, path := range []string{a, b} {
-		err := unix.Lstat(path, &stats[i])
-		if err == nil {
-			attributes[i], err = xattrs(path)
-		}
+		dir, err := os.Open(path)
 		if err != nil {
-			return false, &os.PathError{Op: "compare", Path: path, Err: err}
+			return false, err
+		}
+		found[i], err = inode.Read(int(dir.Fd()))
+		if err = errors.Join(err, dir.Close()); err != nil {
+			return false, fmt.Errorf("compare %q: %w", path, err)
 		}
 	}
-	x, y := stats[0], stats[1]
-	return x.Mode == y.Mode && x.Uid == y.Uid && x.Gid == y.Gid && x.Mtim == y.Mtim && maps.Equal(attributes[0], attributes[1]), nil
-}
-
-// xattrs reads the extended attributes of a directory.
-func xattrs(path string) (map[string]string, error) {
-	const limit = 64 << 10 // of the kernel, for the list and for each value
-	list := make([]byte, limit)
-	n, err := unix.Llistxattr(path, list)
-	if err != nil {
-		return nil, err
-	}
-	found := map[string]string{}
-	value := make([]byte, limit)
-	for name := range strings.SplitSeq(string(list[:n]), "\x00") {
-		if name == "" || strings.HasPrefix(name, "trusted.overlay.") {
-			continue
-		}
-		n, err := unix.Lgetxattr(path, name, value)
-		if err != nil {
-			return nil, err
-		}
-		found[name] = string(value[:n])
-	}
-	return found, nil
+	x, y := found[0], found[1]
+	return x.Mode == y.Mode && x.UID == y.UID && x.GID == y.GID && x.Mtime == y.Mtime && maps.Equal(x.Xattrs, y.Xattrs), nil
 }

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
@@ -126,9 +125,8 @@ func (u *session) unpack(ctx context.Context, st *step, key, parent string, whit
 	if err != nil {
 		return err
 	}
-	if applied.DiffID != st.diffID {
-		return fmt.Errorf("its content is not what the config of image %s says: expected DiffID %s, found %s: %w",
-			st.source.Image.ID, st.diffID, applied.DiffID, errdefs.ErrDataLoss)
+	if err := st.verify(applied.DiffID); err != nil {
+		return err
 	}
 	st.tree = &tree{key: key, dir: path, applied: applied, sums: sums}
 	done := st.event(Done)

@@ -102,7 +102,10 @@ type Options struct {
 
 // Check checks root. Damage is no error: an error says that something could not be checked.
 func Check(ctx context.Context, root Root, o Options) (Summary, error) {
-	c := &checker{ctx: ctx, Root: root, Options: o, users: map[string][]string{}, depths: map[string]int{}, blobs: map[digest.Digest]bool{}}
+	c := &checker{
+		ctx: ctx, Root: root, Options: o,
+		users: map[string][]string{}, depths: map[string]int{}, blobs: map[digest.Digest]bool{}, contents: map[digest.Digest]digest.Digest{},
+	}
 	c.dropped = dropped.New(root.Dir, root.Images, root.Blobs)
 	steps := []func() error{c.images, c.layers}
 	if o.Only == nil {
@@ -126,12 +129,14 @@ type checker struct {
 	Options
 	sum Summary
 
-	users   map[string][]string    // names of the images that need a ChainID
-	depths  map[string]int         // how many layers are below it
-	stacks  [][]digest.Digest      // of the images
-	blobs   map[digest.Digest]bool // those that were looked at
-	dropped *dropped.Store
-	unknown bool // an image cannot be read, so nobody knows what it needs
+	users  map[string][]string    // names of the images that need a ChainID
+	depths map[string]int         // how many layers are below it
+	stacks [][]digest.Digest      // of the images
+	blobs  map[digest.Digest]bool // those that were looked at
+	// contents are, with Deep, the DiffIDs of blobs; "" for those that are damaged or not there.
+	contents map[digest.Digest]digest.Digest
+	dropped  *dropped.Store
+	unknown  bool // an image cannot be read, so nobody knows what it needs
 }
 
 // report counts and tells.

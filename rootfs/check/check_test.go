@@ -128,6 +128,7 @@ func TestDamage(t *testing.T) {
 		{"a blob cut off", func(t *testing.T, s *store) { rewrite(t, s.blobOf(s.image.Layers[1].Digest), half) }, "damaged blob app:1 : it has", false},
 		{"a byte of a blob", func(t *testing.T, s *store) { rewrite(t, s.blobOf(s.image.Layers[1].Digest), flip) }, "damaged blob app:1 : its digest is", true},
 		{"a blob less", func(t *testing.T, s *store) { must(t, os.Remove(s.blobOf(s.image.Layers[0].Digest))) }, "damaged blob app:1 : it is missing", false},
+		{"a blob of another layer", func(t *testing.T, s *store) { s.swapBlobs(t) }, "damaged blob app:1 : its content has the DiffID sha256:", true},
 		{"an image manifest", func(t *testing.T, s *store) { rewrite(t, s.blobOf(s.image.Manifest.Digest), flip) }, "damaged image app:1", false},
 		{"a config", func(t *testing.T, s *store) { rewrite(t, s.blobOf(s.image.ID), half) }, "damaged image app:1", false},
 		{"the index", func(t *testing.T, s *store) { rewrite(t, filepath.Join(s.Dir, "images", "index.json"), half) }, "damaged index", false},

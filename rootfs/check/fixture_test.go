@@ -139,6 +139,26 @@ func (s *store) add(t testing.TB, name string, layers ...[]byte) {
 	must(t, s.maker.Make(ctx, chain.Task{Sources: []chain.Source{s.source()}, Finish: nothing}))
 }
 
+// swapBlobs has the image name the blob of each of its first two layers in the place of the other.
+func (s *store) swapBlobs(t testing.TB) {
+	t.Helper()
+	raw, err := os.ReadFile(s.blobOf(s.image.Manifest.Digest))
+	must(t, err)
+	var m ocispec.Manifest
+	must(t, json.Unmarshal(raw, &m))
+	m.Layers[0], m.Layers[1] = m.Layers[1], m.Layers[0]
+	raw, err = json.Marshal(m)
+	must(t, err)
+	in, err := s.Blobs.Begin()
+	must(t, err)
+	defer in.Close()
+	r := s.record
+	r.Manifest.Digest, r.Manifest.Size = digest.FromBytes(raw), int64(len(raw))
+	must(t, in.Write(t.Context(), r.Manifest, bytes.NewReader(raw)))
+	must(t, in.Publish())
+	must(t, s.Images.Put(t.Context(), r))
+}
+
 // source reads the image's layers from the stored blobs.
 func (s *store) source() chain.Source {
 	return chain.Source{Image: s.image, Open: func(layer int) (io.ReadCloser, error) {

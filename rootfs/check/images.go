@@ -13,6 +13,7 @@ import (
 
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/blob"
+	"github.com/lrun-dev/lrun/layer"
 )
 
 // images checks the index, and manifest, config and blobs of each image.
@@ -69,7 +70,11 @@ func (c *checker) image(r image.Record, names []string) error {
 		c.users[id.String()] = append(c.users[id.String()], names...)
 	}
 	for i, l := range slices.Concat([]ocispec.Descriptor{im.Manifest}, im.Layers) {
-		if err := c.imageBlob(r, im, names, l, i-1); err != nil {
+		err := c.imageBlob(r, im, names, l, i-1)
+		if err == nil && i > 0 && c.Deep {
+			err = c.content(r, im, names, i-1)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -93,10 +98,48 @@ func (c *checker) imageBlob(r image.Record, im image.Image, names []string, l oc
 	if err != nil {
 		return err
 	}
+	if problem != "" {
+		c.contents[l.Digest] = "" // enough is said of it
+	}
 	if problem != "" && c.stored(r) {
 		c.report(Finding{Severity: Damage, Kind: "blob", ID: l.Digest.String(), Images: names, Problem: problem, Remedy: again(names)})
 	}
 	return nil
+}
+
+// content checks that a blob, whose digest is right, is the layer that the image of r says (0 is the bottom).
+func (c *checker) content(r image.Record, im image.Image, names []string, layer int) error {
+	d, says := im.Layers[layer].Digest, im.Config.RootFS.DiffIDs[layer]
+	found, seen := c.contents[d]
+	var problem string
+	if !seen {
+		var err error
+		found, err = c.diffID(d)
+		switch {
+		case c.ctx.Err() != nil:
+			return c.ctx.Err()
+		case err != nil && !errdefs.IsNotFound(err): // else it was dropped or removed
+			problem = err.Error()
+		}
+		c.contents[d] = found
+	}
+	if found != "" && found != says {
+		problem = fmt.Sprintf("its content has the DiffID %s, and the image says %s", found, says)
+	}
+	if problem != "" && c.stored(r) {
+		c.report(Finding{Severity: Damage, Kind: "blob", ID: d.String(), Images: names, Problem: problem, Remedy: again(names)})
+	}
+	return nil
+}
+
+// diffID decompresses a blob.
+func (c *checker) diffID(d digest.Digest) (digest.Digest, error) {
+	f, err := c.Blobs.Open(d)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	return layer.DiffID(c.ctx, f)
 }
 
 // stored tells that r is still there.

@@ -29,7 +29,8 @@ func loadCommand(e *env.Env) *cli.Command {
 	return &cli.Command{
 		Usage: "load images from an archive or an OCI layout",
 		Description: `The archive may be a docker-archive (docker save), an OCI archive, or the directory of an OCI layout, compressed
-or not. All its images are loaded and unpacked, or none.
+or not. All its images are loaded and unpacked, or none: when there is no room
+for all, blobs and layers that were finished are deleted too.
 
 Examples:
   lrun load -i busybox.tar

@@ -115,8 +115,30 @@ func hardLinks() []Case {
 		refuse("hard link: to the root", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Link("a", "/"))),
 		refuse("hard link: to each other", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Link("a", "b"), lt.Link("b", "a"))),
 		refuse("hard link: to a name that a layer removed", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Whiteout("file")), lt.Tar(lt.Link("a", "file"))),
+		same(above("hard link: the target is hidden, then added", lines{"file = new", "a = new"}, lt.Whiteout("file"), lt.Link("a", "file"), lt.File("file", "new")), "a", "file"),
+		same(above("hard link: the target is replaced", lines{"file = new", "a = new"}, lt.File("file", "new"), lt.Link("a", "file")), "a", "file"),
+		same(above("hard link: then a link on the way is replaced", lines{"-lib", "lib/", "lib/new = n", "a = elf"}, lt.Link("a", "lib/libc"), lt.Dir("lib"), lt.File("lib/new", "n")), "a", "usr/lib/libc"),
+		same(above("hard link: then a link on the way is hidden", lines{"-lib", "a = elf"}, lt.Link("a", "lib/libc"), lt.Whiteout("lib")), "a", "usr/lib/libc"),
+		same(above("hard link: then a directory on the way is a link", lines{"-deep/er", "deep/er -> ../etc", "a = y"}, lt.Link("a", "deep/er/y"), lt.Symlink("deep/er", "../etc")), "a"),
+		same(above("hard link: then there is a link on the way", lines{"new -> etc", "a = root"}, lt.Link("a", "new/passwd"), lt.Symlink("new", "etc")), "a", "etc/passwd"),
+		same(above("hard link: to a file of the directory that replaced a link", lines{"-lib", "lib/", "lib/libc = mine", "a = mine"},
+			lt.Dir("lib"), lt.Link("a", "lib/libc"), lt.File("lib/libc", "mine")), "a", "lib/libc"),
+		same(above("hard link: one through another to a lower link", lines{"a -> usr/lib", "b = elf"}, lt.Link("a", "lib"), lt.Link("b", "a/libc")), "b", "usr/lib/libc"),
+		refuse("hard link: to a name that the layer removed", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Whiteout("file"), lt.Link("a", "file"))),
+		refuse("hard link: into a directory that the layer removed", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Whiteout("deep"), lt.Link("a", "deep/er/y"))),
+		refuse("hard link: two to a name that the layer removed", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Whiteout("file"), lt.Link("a", "file"), lt.Link("b", "a"))),
+		refuse("hard link: through a link that the layer removed", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Whiteout("lib"), lt.Link("a", "lib/libc"))),
+		refuse("hard link: into an opaque directory", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Dir("etc"), lt.Opaque("etc"), lt.Link("a", "etc/passwd"))),
+		refuse("hard link: deep in an opaque directory", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Opaque("deep"), lt.Link("a", "deep/er/y"))),
+		refuse("hard link: below an opaque root", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Opaque("."), lt.Link("a", "etc/passwd"))),
+		refuse("hard link: into a directory that a file replaced", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("deep", "d"), lt.Link("a", "deep/er/y"))),
 		refuse("hard link: without a target", errdefs.ErrInvalidArgument, raw(fields{name: "a", typ: '1'}, "")),
 	}
+}
+
+// inDirectory has a link in a directory, and one to that.
+func inDirectory() []byte {
+	return lt.Tar(lt.Dir("d"), lt.Symlink("d/l", "../e"), lt.Dir("e"), lt.Symlink("to", "d"))
 }
 
 func implied() []Case {
@@ -130,6 +152,22 @@ func implied() []Case {
 		accept("implied: links in a row below", lines{"a -> b", "b -> c/d", "c/", "c/d/", "c/d/x = x"},
 			lt.Tar(lt.Dir("c"), lt.Dir("c/d"), lt.Symlink("a", "b")), lt.Tar(lt.Symlink("b", "c/d")), lt.Tar(lt.File("a/x", "x"))),
 		accept("implied: the root below", lines{"/ 0700 1:2", "f = f"}, lt.Tar(lt.Dir("/", lt.Mode(0o700), lt.Owner(1, 2))), lt.Tar(lt.File("f", "f"))),
+		above("implied: below a file, only to remove", lines{"-file", "file/"}, lt.Whiteout("file/x"), lt.Dir("file")),
+		refuse("implied: a link below, then hidden", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("lib/new", "n"), lt.Whiteout("lib"))),
+		refuse("implied: a link below, then a directory", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("lib/new", "n"), lt.Dir("lib"))),
+		refuse("implied: a link below, then a file", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("lib/new", "n"), lt.File("lib", ""))),
+		refuse("implied: a link below, then a link", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("lib/new", "n"), lt.Symlink("lib", "etc"))),
+		refuse("implied: a link below, then a hard link", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("lib/new", "n"), lt.Link("lib", "file"))),
+		refuse("implied: a link below, then an opaque root", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("lib/new", "n"), lt.Opaque("."))),
+		refuse("implied: a link below, only to remove, then hidden", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Whiteout("lib/libc"), lt.Whiteout("lib"))),
+		refuse("implied: a link below, only to remove, then a directory", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Whiteout("lib/libc"), lt.Dir("lib"))),
+		refuse("implied: a link below, for a hard link too", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.Link("a", "lib/libc"), lt.File("lib/g", "g"), lt.Dir("lib"), lt.File("lib/h", "h"))),
+		refuse("implied: a link in a directory below, then that is hidden", errdefs.ErrInvalidArgument, inDirectory(), lt.Tar(lt.File("d/l/new", "n"), lt.Whiteout("d"))),
+		refuse("implied: a link in a directory below, then that is opaque", errdefs.ErrInvalidArgument, inDirectory(), lt.Tar(lt.File("d/l/new", "n"), lt.Opaque("d"))),
+		refuse("implied: a link in a directory below, then that is a file", errdefs.ErrInvalidArgument, inDirectory(), lt.Tar(lt.File("d/l/new", "n"), lt.File("d", ""))),
+		refuse("implied: a link below a link, then a directory", errdefs.ErrInvalidArgument, inDirectory(), lt.Tar(lt.File("to/l/new", "n"), lt.Dir("to/l"))),
+		refuse("implied: a file below, then hidden", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("file/new", "n"), lt.Whiteout("file"))),
+		refuse("implied: a file below, then a directory", errdefs.ErrInvalidArgument, base(), lt.Tar(lt.File("file/new", "n"), lt.Dir("file"))),
 		accept("implied: a directory that a layer removed", onBase("-deep", "deep/ @0", "deep/er/ @0", "deep/er/n = n"), base(), lt.Tar(lt.Whiteout("deep"), lt.File("deep/er/n", "n"))),
 	}
 }

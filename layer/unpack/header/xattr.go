@@ -1,4 +1,4 @@
-package unpack
+package header
 
 import (
 	"encoding/base64"

@@ -1,4 +1,5 @@
-package unpack
+// Package header reads from the header of a tar entry what the file is to have besides its bytes.
+package header
 
 import (
 	"archive/tar"
@@ -10,8 +11,8 @@ import (
 	"github.com/lrun-dev/lrun/layer/needs"
 )
 
-// metadata reads the metadata of a tar entry.
-func metadata(h *tar.Header) (inode.Metadata, error) {
+// Metadata reads the metadata of a tar entry. What a file cannot have is needs.Invalid.
+func Metadata(h *tar.Header) (inode.Metadata, error) {
 	m := inode.Metadata{
 		Mode: uint32(h.Mode) & inode.Permissions, UID: h.Uid, GID: h.Gid,
 		Mtime:   unix.Timespec{Sec: h.ModTime.Unix(), Nsec: int64(h.ModTime.Nanosecond())},
