@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/procstat"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/runtime/launch"
+	"github.com/lrun-dev/lrun/runtime/source"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
@@ -97,11 +98,11 @@ func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	mounts, files, err := resolveMounts(a.c.Settings.Mounts)
+	mounts, files, err := source.Resolve(a.c.Settings.Mounts)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeAll(files)) }()
+	defer func() { err = errors.Join(err, source.Close(files)) }()
 	config, err := a.configuration(identity, mounts)
 	if err != nil {
 		return err

@@ -78,6 +78,7 @@ var rows = map[string]row{
 	"runtime/launch/self":          {3, nil},
 	"runtime/launch/userns":        {3, []string{"internal/*", "runtime/spec"}},
 	"runtime/machine":              {3, []string{"internal/*", "runtime/capability", "runtime/cgroup"}}, // what starts must know of it
+	"runtime/source":               {3, []string{"internal/*", "mount", "runtime/spec"}},
 	"runtime/mountpoint":           {3, []string{"mount", "overlay", "runtime/spec"}},
 	"runtime/name":                 {3, nil}, // what a container may be called
 	"runtime/namespace":            {3, nil}, // what the thread does that makes the first process

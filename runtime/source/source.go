@@ -1,4 +1,5 @@
-package runtime
+// Package source finds at the moment of a start what mounts of a container need of the host.
+package source
 
 import (
 	"errors"
@@ -13,9 +14,9 @@ import (
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
 
-// resolveMounts checks at the moment of a start what mounts need of the host, and finds the parts of volumes. The files
-// are closed once the container runs: the sources name them.
-func resolveMounts(list []spec.Mount) (resolved []spec.Mount, files []*os.File, err error) {
+// Resolve checks the sources of mounts and finds the parts of volumes. The files are closed (Close) once the container runs: the
+// sources name them.
+func Resolve(list []spec.Mount) (resolved []spec.Mount, files []*os.File, err error) {
 	for _, m := range list {
 		if err = checkPropagation(m); err != nil {
 			break
@@ -32,7 +33,7 @@ func resolveMounts(list []spec.Mount) (resolved []spec.Mount, files []*os.File, 
 		resolved = append(resolved, m)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, closeAll(files))
+		return nil, nil, errors.Join(err, Close(files))
 	}
 	return resolved, files, nil
 }
@@ -68,7 +69,8 @@ func checkPropagation(m spec.Mount) error {
 	return nil
 }
 
-func closeAll(files []*os.File) error {
+// Close closes what Resolve has opened.
+func Close(files []*os.File) error {
 	var errs []error
 	for _, f := range files {
 		errs = append(errs, f.Close())
