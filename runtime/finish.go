@@ -78,7 +78,7 @@ func (s *Store) Signal(id string, signal syscall.Signal) error {
 // no readable record). The caller holds the claim. What is gone already is no error.
 func (s *Store) Delete(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
-	if isAbsent(err) {
+	if errdefs.IsNotFound(err) {
 		c, err = Container{ID: id}, nil
 	}
 	if err != nil {
@@ -128,11 +128,7 @@ func (s *Store) deleteRecord(ctx context.Context, c Container, release func(cont
 }
 
 func (s *Store) dropRecord(id string) error {
-	err := os.Remove(filepath.Join(s.Dir(id), "config.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return ignore(os.Remove(filepath.Join(s.Dir(id), "config.json")), fs.ErrNotExist)
 }
 
 func (s *Store) removeCgroup(id string) error {
@@ -140,12 +136,12 @@ func (s *Store) removeCgroup(id string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(group.Kill(), group.Remove())
+	return group.End()
 }
 
 func (s *Store) removeRunDir(ctx context.Context, c Container) error {
 	if c.Runtime != "" {
-		if err := launch.DeleteExternal(ctx, c.Runtime, c.ID, filepath.Join(s.state, "external"), s.RunDir(c.ID)); err != nil {
+		if err := launch.DeleteExternal(ctx, c.Runtime, c.ID, s.external(), s.RunDir(c.ID)); err != nil {
 			return err
 		}
 	}
@@ -157,8 +153,5 @@ func (s *Store) removeRunDir(ctx context.Context, c Container) error {
 		}
 		err = os.Remove(s.RunDir(c.ID))
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return ignore(err, fs.ErrNotExist)
 }

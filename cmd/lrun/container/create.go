@@ -18,6 +18,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/rootfs"
@@ -184,7 +185,7 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 		done, err = mounts.Make(ctx, e.Volumes(), c, func(ctx context.Context) (*os.File, error) { return readRoot(ctx, e, *c) })
 		return err
 	}
-	write := func() error { return record(containers(e), claim, c) }
+	write := func() error { return record(ctx, e, claim, c) }
 	if c.Remove && !mounts.HasVolumes(c) {
 		return both(prepare, write)
 	}
@@ -239,8 +240,17 @@ func both(one, other func() error) error {
 }
 
 // record records a container. One without a name gets one that nobody has, nor takes at this moment.
-func record(store *runtime.Store, claim *runtime.Claim, c *runtime.Container) error {
+func record(ctx context.Context, e *env.Env, claim *runtime.Claim, c *runtime.Container) error {
+	store := containers(e)
 	if c.Name != "" {
+		err := store.Create(claim, *c)
+		if !errors.Is(err, errdefs.ErrAlreadyExists) {
+			return err
+		}
+		// The sweep could not take it from an lrun that was killed at this very moment.
+		if err := errors.Join(flock.WaitForDead(ctx, filepath.Join(e.State(), "active")), sweep(ctx, e)); err != nil {
+			return err
+		}
 		return store.Create(claim, *c)
 	}
 	for {
