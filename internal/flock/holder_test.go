@@ -1,6 +1,8 @@
 package flock
 
 import (
+	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +20,18 @@ func TestHolder(t *testing.T) {
 	if pid, err := Holder(path); pid != 0 || err != nil {
 		t.Errorf("got %d, %v, want nobody", pid, err)
 	}
+}
+
+func TestExclusiveUntil(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	l := must(t)(ExclusiveUntil(t.Context(), path))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := ExclusiveUntil(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the cause of the context", err)
+	}
+	unlock(t, l)
+	unlock(t, must(t)(ExclusiveUntil(t.Context(), path))) // who gave up does not keep it
 }
 
 // A process that was killed while it started another leaves its locks to that for a moment.

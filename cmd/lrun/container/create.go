@@ -49,7 +49,7 @@ func operands(o *settings.Options, args []string) []string {
 }
 
 func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
-	c, claim, err := newContainer(e, o, args)
+	c, claim, err := newContainer(ctx, e, o, args)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error
 
 // newContainer begins a container by what the user says of it, and takes the claim of its id, which is the
 // caller's. Nothing else is made but the file of --cidfile.
-func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Container, *runtime.Claim, error) {
+func newContainer(ctx context.Context, e *env.Env, o *settings.Options, args []string) (runtime.Container, *runtime.Claim, error) {
 	if err := e.Privileged(); err != nil {
 		return runtime.Container{}, nil, err
 	}
@@ -132,7 +132,7 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 	if err := reserveIDFile(o.IDFile, c.ID); err != nil {
 		return c, nil, err
 	}
-	claim, err := containers(e).Claim(c.ID)
+	claim, err := containers(e).Claim(ctx, c.ID)
 	if err != nil {
 		return c, nil, err
 	}

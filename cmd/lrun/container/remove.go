@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/each"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
+	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/runtime/launch/program"
 )
 
 type removeOptions struct{ force, volumes bool }
@@ -47,16 +52,14 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 	if err := errors.Join(err, e.Whole(c.Driver)); err != nil {
 		return err
 	}
-	if st.Status == runtime.Running {
-		if !o.force {
-			return fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition)
-		}
-		if err := store.Kill(c.ID); err != nil {
-			return err
-		}
+	if st.Status == runtime.Running && !o.force {
+		return fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition)
 	}
-	// Whoever ran it sees its end, and lets go of the claim.
-	claim, err := store.Claim(c.ID)
+	take := store.Claim
+	if o.force {
+		take = func(ctx context.Context, _ string) (*runtime.Claim, error) { return takeOver(ctx, e, c) }
+	}
+	claim, err := take(ctx, c.ID)
 	if err != nil {
 		return err
 	}
@@ -65,6 +68,30 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 		err = store.Delete(ctx, c.ID, releaser(e))
 	}
 	return claim.Done(err)
+}
+
+// takeOver is Claim that ends what runs in the container, or is being started there, so that whoever does that lets go.
+func takeOver(ctx context.Context, e *env.Env, c runtime.Container) (*runtime.Claim, error) {
+	store := containers(e)
+	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		if err := store.Kill(c.ID); err != nil && !errors.Is(err, unix.ESRCH) {
+			return nil, err
+		}
+		claim, err := store.TryClaim(c.ID)
+		if !errors.Is(err, flock.ErrBusy) {
+			return claim, err
+		}
+		if st, err := store.State(c.ID); err == nil && st.Status != runtime.Running && c.Runtime != "" {
+			if err := program.EndLeft(c.ID, filepath.Join(e.State(), "external")); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
 }
 
 // tieVolumes decides, before anything of the container goes, whether its anonymous volumes go with it. A kill in

@@ -45,7 +45,7 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 	if st, err := store.State(c.ID); err != nil || st.Status == runtime.Running {
 		return errors.Join(err, running(name))
 	}
-	claim, err := store.Claim(c.ID)
+	claim, err := store.Claim(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func commandLine(pid int) string {
 	return ""
 }
 
-// end kills a process, if it is still that command, and waits a second for its end.
+// end kills a process and those of its group, if it is still that command, and waits a second for its end.
 func end(pid int, id, state string) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ESRCH) {
@@ -83,6 +83,9 @@ func end(pid int, id, state string) error {
 	defer held.Close()
 	if !isCommand(pid, id, state) { // the number was used again
 		return nil
+	}
+	if group, err := unix.Getpgid(pid); err == nil && group == pid { // as Run has started it: with all that it has started in its turn
+		_ = unix.Kill(-pid, unix.SIGKILL)
 	}
 	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
