@@ -130,7 +130,7 @@ func (p *Pending) removeGroup() error {
 	if p.group == nil { // perhaps half made, by who had not what it takes to remove it
 		return p.store.removeCgroup(p.c.ID)
 	}
-	return errors.Join(p.group.Kill(), p.group.Remove())
+	return p.group.End()
 }
 
 func cgroupPath(id string) string { return "/lrun/" + id }

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -20,13 +21,13 @@ type Claim struct {
 
 func (s *Store) claimPath(id string) string { return filepath.Join(s.state, "active", id) }
 
-// Claim waits until no other process is changing the container id, nor running it in the foreground.
-func (s *Store) Claim(id string) (*Claim, error) {
+// Claim waits until no other process is changing the container id, nor running it in the foreground, or ctx ends.
+func (s *Store) Claim(ctx context.Context, id string) (*Claim, error) {
 	path := s.claimPath(id)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := flock.Exclusive(path)
+	lock, err := flock.ExclusiveUntil(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func donorStore(t *testing.T, settings spec.Settings) (*Store, Container, State)
 	s := Open(filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "state"))
 	settings.Args, settings.Hostname = []string{"true"}, "box"
 	c := Container{ID: NewID(), Name: "donor", Settings: settings}
-	claim, err := s.Claim(c.ID)
+	claim, err := s.Claim(t.Context(), c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestJoinBelievesNoNumberAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			// Its lrun is there and about to record the end, so the state says that it runs.
-			claim, err := s.Claim(donor.ID)
+			claim, err := s.Claim(t.Context(), donor.ID)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -79,7 +79,7 @@ func (s *Store) Signal(id string, signal syscall.Signal) error {
 // no readable record, and then what only that names stays). The caller holds the claim. What is gone already is no error.
 func (s *Store) Delete(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
-	if err != nil && !isAbsent(err) && !errdefs.IsDataLoss(err) {
+	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsDataLoss(err) {
 		return err
 	}
 	c.ID = id
@@ -127,11 +127,7 @@ func (s *Store) deleteRecord(ctx context.Context, c Container, release func(cont
 }
 
 func (s *Store) dropRecord(id string) error {
-	err := os.Remove(filepath.Join(s.Dir(id), "config.json"))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return ignore(os.Remove(filepath.Join(s.Dir(id), "config.json")), fs.ErrNotExist)
 }
 
 func (s *Store) removeCgroup(id string) error {
@@ -139,12 +135,12 @@ func (s *Store) removeCgroup(id string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(group.Kill(), group.Remove())
+	return group.End()
 }
 
 func (s *Store) removeRunDir(ctx context.Context, c Container) error {
 	if c.Runtime != "" {
-		if err := launch.DeleteExternal(ctx, c.Runtime, c.ID, filepath.Join(s.state, "external"), s.RunDir(c.ID)); err != nil {
+		if err := launch.DeleteExternal(ctx, c.Runtime, c.ID, s.external(), s.RunDir(c.ID)); err != nil {
 			return err
 		}
 	}
@@ -156,8 +152,5 @@ func (s *Store) removeRunDir(ctx context.Context, c Container) error {
 		}
 		err = os.Remove(s.RunDir(c.ID))
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
+	return ignore(err, fs.ErrNotExist)
 }

@@ -38,7 +38,7 @@ func TestRemovedContainerWhoseLrunWasKilled(t *testing.T) {
 			}
 			switch c.claimed {
 			case "held":
-				claim, err := s.Claim(made.ID)
+				claim, err := s.Claim(context.Background(), made.ID)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -184,7 +184,7 @@ func TestSuspect(t *testing.T) {
 	if !s.Swept() {
 		t.Error("not swept after the first sweep")
 	}
-	claim, err := s.Claim(id)
+	claim, err := s.Claim(context.Background(), id)
 	if err != nil {
 		t.Fatal(err)
 	}

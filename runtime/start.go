@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -125,7 +124,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 		if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
 			return err
 		}
-		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, filepath.Join(a.store.state, "external"))
+		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, a.store.external())
 		return err
 	}
 	a.Process, err = launch.Start(ctx, request, begun{a.Pending})

@@ -32,7 +32,7 @@ func create(t testing.TB, s *runtime.Store, c runtime.Container) runtime.Contain
 	}
 	c.Created = time.Unix(1700000000, 0).UTC()
 	c.Settings = spec.Settings{Args: []string{"true"}, Hostname: "box"}
-	claim, err := s.Claim(c.ID)
+	claim, err := s.Claim(context.Background(), c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestNameIsTakenOnceAndFreeAfterDelete(t *testing.T) {
 	s, _, _ := open(t)
 	first := create(t, s, runtime.Container{Name: "web"})
 	second := runtime.Container{ID: runtime.NewID(), Name: "web"}
-	claim, err := s.Claim(second.ID)
+	claim, err := s.Claim(context.Background(), second.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestManyTakeOneName(t *testing.T) {
 	for range 20 {
 		group.Go(func() {
 			c := runtime.Container{ID: runtime.NewID(), Name: "web"}
-			claim, err := s.Claim(c.ID)
+			claim, err := s.Claim(context.Background(), c.ID)
 			if err != nil {
 				t.Error(err)
 				return
@@ -181,7 +181,7 @@ func TestDeleteLeavesNothing(t *testing.T) {
 	before := files(t, root, state)
 	c := create(t, s, runtime.Container{Name: "web"})
 	var released []string
-	claim, err := s.Claim(c.ID)
+	claim, err := s.Claim(context.Background(), c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestStateOfAProgramThatHasJustEnded(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.Dir(c.ID), "state.json"), []byte(`{"status":"running","pid":4194305}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	claim, err := s.Claim(c.ID)
+	claim, err := s.Claim(context.Background(), c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestSweep(t *testing.T) {
 		released = append(released, id)
 		return nil
 	}
-	held, err := s.Claim(temporary.ID)
+	held, err := s.Claim(context.Background(), temporary.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func TestFirstSweepAfterBootLooksAtEverything(t *testing.T) {
 func TestFirstSweepAfterBootWaitsForNobody(t *testing.T) {
 	s, _, _ := open(t)
 	c := create(t, s, runtime.Container{Name: "web"})
-	claim, err := s.Claim(c.ID)
+	claim, err := s.Claim(context.Background(), c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

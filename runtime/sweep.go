@@ -13,6 +13,7 @@ import (
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 	"github.com/lrun-dev/lrun/runtime/hold"
+	"github.com/lrun-dev/lrun/runtime/launch/program"
 )
 
 // Sweep puts right what killed processes left: containers that nobody watches any more are killed and
@@ -99,14 +100,19 @@ func (s *Store) recoverAbandoned(ctx context.Context, id string, release func(co
 // as it is, and in nobody's way: `lrun fsck` tells of it.
 func (s *Store) putRight(ctx context.Context, id string, release func(context.Context, string) error) error {
 	c, err := s.Get(id)
-	if err != nil && !isAbsent(err) {
+	if err != nil && !errdefs.IsNotFound(err) {
 		return ignore(err, errdefs.ErrDataLoss)
 	}
 	recorded, stErr := s.recorded(id)
 	if err == nil && stErr == nil && recorded.Status == Running && supervised(recorded) {
 		return nil // somebody has deleted the claim of who runs it, with the state directory
 	}
-	if isAbsent(err) || c.Remove {
+	if c.Runtime != "" {
+		if err := program.EndLeft(id, s.external()); err != nil {
+			return err
+		}
+	}
+	if errdefs.IsNotFound(err) || c.Remove {
 		return s.Delete(ctx, id, release)
 	}
 	if stErr != nil || recorded.Status != Running {
@@ -117,11 +123,6 @@ func (s *Store) putRight(ctx context.Context, id string, release func(context.Co
 		errs = append(errs, s.writeState(id, lost(recorded), atomicfile.Durable))
 	}
 	return errors.Join(errs...)
-}
-
-// isAbsent says that a record is not there, or not whole: it was never completely written.
-func isAbsent(err error) bool {
-	return errors.Is(err, errdefs.ErrNotFound)
 }
 
 func ignore(err, class error) error {

@@ -18,7 +18,7 @@ func mapped(t *testing.T, s *runtime.Store, remove bool) (runtime.Container, *ru
 	t.Helper()
 	c := runtime.Container{ID: runtime.NewID(), Name: "n" + runtime.NewID()[:8], Created: time.Unix(1700000000, 0).UTC(), Remove: remove}
 	c.Settings = spec.Settings{Args: []string{"true"}, UserNS: spec.UserNamespace{Auto: true}}
-	claim, err := s.Claim(c.ID)
+	claim, err := s.Claim(context.Background(), c.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestSweepPutsIDsRight(t *testing.T) {
 	}
 	_, removed := mapped(t, s, true)
 	half := runtime.Container{ID: runtime.NewID(), Settings: spec.Settings{UserNS: spec.UserNamespace{Auto: true}}}
-	halfClaim, err := s.Claim(half.ID)
+	halfClaim, err := s.Claim(context.Background(), half.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package flock
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,6 +26,30 @@ type Lock struct{ f *os.File }
 // locked inode: if it was renamed or removed while waiting, the new one is locked instead. A
 // directory that was removed while waiting is fs.ErrNotExist.
 func Exclusive(path string) (*Lock, error) { return wait(path, unix.LOCK_EX) }
+
+// ExclusiveUntil is Exclusive that ends with the cause of ctx when that ends.
+func ExclusiveUntil(ctx context.Context, path string) (*Lock, error) {
+	l, err := wait(path, unix.LOCK_EX|unix.LOCK_NB)
+	if !errors.Is(err, ErrBusy) {
+		return l, err
+	}
+	got := make(chan func() (*Lock, error), 1)
+	go func() {
+		l, err := Exclusive(path)
+		got <- func() (*Lock, error) { return l, err }
+	}()
+	select {
+	case result := <-got:
+		return result()
+	case <-ctx.Done():
+		go func() {
+			if l, err := (<-got)(); err == nil {
+				_ = l.Unlock()
+			}
+		}()
+		return nil, fmt.Errorf("wait for the lock of %q: %w", path, context.Cause(ctx))
+	}
+}
 
 // Shared is like Exclusive, but any number of shared locks exist together.
 func Shared(path string) (*Lock, error) { return wait(path, unix.LOCK_SH) }

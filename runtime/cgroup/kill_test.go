@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -171,6 +172,26 @@ func TestFreezeWithV1Freezer(t *testing.T) {
 		t.Errorf("state %q, %v", state, err)
 	}
 	if err := g.Kill(); err != nil { // before it is thawed
+		t.Error(err)
+	}
+}
+
+// A runtime that a killed lrun left puts its process into one hierarchy after the other, while the group is being removed.
+func TestEndOfAGroupThatAProcessEnters(t *testing.T) {
+	h := detected(t)
+	g := create(t, h, "entered", nil)
+	defer remove(t, g)
+	unasked := slices.IndexFunc(g.mounts, func(m Mount) bool { return m.path() != g.unified() && m.path() != g.counted() })
+	unasked = max(unasked, 0) // where all are asked it is seen at once
+	c := start(t, &Group{mounts: g.mounts[unasked : unasked+1]}, "sleep")
+	go func() {
+		time.Sleep(100 * time.Millisecond)
+		for _, m := range g.mounts {
+			_ = write(m.path()+"/cgroup.procs", strconv.Itoa(c.Process.Pid)) // where it is gone it cannot enter
+		}
+	}()
+	go func() { _ = c.Wait() }()
+	if err := g.End(); err != nil {
 		t.Error(err)
 	}
 }

@@ -63,9 +63,8 @@ func (h *Hierarchy) plan(r *specs.LinuxResources) (*plan, error) {
 	}
 	// With any limit there is a group in each v1 hierarchy that tells programs of limits: the Java virtual machine looks at none
 	// unless it finds them all.
-	limited := len(p.settings) > 0
 	for i, m := range h.mounts {
-		p.wanted[i] = p.wanted[i] || h.always(m) || limited && !m.Unified && m.hasAny("cpu", "cpuacct", "cpuset", "memory", "pids")
+		p.wanted[i] = p.wanted[i] || h.always(m) || len(p.settings) > 0 && !m.Unified && m.hasAny("cpu", "cpuacct", "cpuset", "memory", "pids")
 	}
 	return p, nil
 }

@@ -17,7 +17,23 @@ const patience = time.Second
 // Remove deletes the group and every group below it. What is gone is no error. Processes that were killed a moment ago
 // may still be leaving, so it tries again for up to a second; then a group with processes is
 // errdefs.ErrFailedPrecondition.
-func (g *Group) Remove() error {
+func (g *Group) Remove() error { return g.removeFor(patience) }
+
+// End is Kill and Remove, over and over as long as there are processes in one of its hierarchies: one that is just entering the
+// group is not in all. What is not empty after ten seconds is errdefs.ErrFailedPrecondition.
+func (g *Group) End() error {
+	err := errors.Join(g.Kill(), g.removeFor(patience/20))
+	for deadline := time.Now().Add(killPatience); errors.Is(err, errdefs.ErrFailedPrecondition) && time.Now().Before(deadline); {
+		err = nil
+		for _, m := range g.mounts {
+			alone := &Group{mounts: []Mount{m}}
+			err = errors.Join(err, alone.Kill(), alone.removeFor(patience/20))
+		}
+	}
+	return err
+}
+
+func (g *Group) removeFor(patience time.Duration) error {
 	var errs []error
 	deadline := time.Now().Add(patience)
 	for _, m := range g.mounts {

@@ -165,7 +165,7 @@ func (b *bundle) command(ctx context.Context, verb string, args ...string) (err 
 }
 
 func (b *bundle) explain(verb string, err error, log string) error {
-	message := lastError(log)
+	message := program.LastError(log)
 	if message == "" {
 		said, readErr := os.ReadFile(filepath.Join(b.request.AttachAt, "said"))
 		err = errors.Join(err, readErr)
@@ -190,22 +190,6 @@ func (b *bundle) explain(verb string, err error, log string) error {
 	return fmt.Errorf("%s %s: %w: %s%s", b.runtime, verb, err, message, program.Advice(message))
 }
 
-// lastError returns the last message of level error in a runtime's JSON log.
-func lastError(path string) string {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return ""
-	}
-	var message string
-	for line := range bytes.Lines(content) {
-		var entry struct{ Level, Msg string }
-		if json.Unmarshal(line, &entry) == nil && entry.Level == "error" {
-			message = entry.Msg
-		}
-	}
-	return message
-}
-
 // DeleteExternal removes what StartExternal made: the runtime's state, the mount, the bundle. What is
 // gone already is no error.
 func DeleteExternal(ctx context.Context, runtime, id, state, dir string) error {
@@ -224,9 +208,13 @@ func DeleteExternal(ctx context.Context, runtime, id, state, dir string) error {
 	errs := []error{reach.Detach(dir)}
 	// A runtime that was not waited for may have made its mount points after the root had gone.
 	errs = append(errs, tree.Remove(ctx, rootfs))
-	for _, name := range []string{"config.json", "log.json", "said", "pid", "console"} {
-		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, err)
+	entries, err := os.ReadDir(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() { // also what a runtime that was killed has left; where something is mounted it stays
+			errs = append(errs, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
 	return errors.Join(errs...)

@@ -67,6 +67,9 @@ func TestWhatTheRuntimeMadeWithoutARootGoes(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(at, "rootfs", "proc"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(at, ".pid"), nil, 0o600); err != nil { // runc's, before it is renamed
+		t.Fatal(err)
+	}
 	if err := launch.DeleteExternal(context.Background(), "runc", "id", t.TempDir(), at); err != nil {
 		t.Fatal(err)
 	}

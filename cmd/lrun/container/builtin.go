@@ -18,7 +18,7 @@ import (
 
 // runBuiltin runs an image that lrun makes of itself, and tells afterwards what has become of its layers.
 func runBuiltin(ctx context.Context, e *env.Env, o *settings.Options, args []string, signals *foreground.Signals) error {
-	c, claim, err := newContainer(e, o, args)
+	c, claim, err := newContainer(ctx, e, o, args)
 	if err != nil {
 		return err
 	}

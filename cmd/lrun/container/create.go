@@ -18,6 +18,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/builtin"
+	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/rootfs"
@@ -50,7 +51,7 @@ func operands(o *settings.Options, args []string) []string {
 }
 
 func runCreate(ctx context.Context, e *env.Env, o *settings.Options, args []string) error {
-	c, claim, err := newContainer(e, o, args)
+	c, claim, err := newContainer(ctx, e, o, args)
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func findImage(ctx context.Context, e *env.Env, name string) (image.Image, error
 
 // newContainer begins a container by what the user says of it, and takes the claim of its id, which is the
 // caller's. Nothing else is made but the file of --cidfile.
-func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Container, *runtime.Claim, error) {
+func newContainer(ctx context.Context, e *env.Env, o *settings.Options, args []string) (runtime.Container, *runtime.Claim, error) {
 	if err := e.Privileged(); err != nil {
 		return runtime.Container{}, nil, err
 	}
@@ -136,7 +137,7 @@ func newContainer(e *env.Env, o *settings.Options, args []string) (runtime.Conta
 	if err := reserveIDFile(o.IDFile, c.ID); err != nil {
 		return c, nil, err
 	}
-	claim, err := containers(e).Claim(c.ID)
+	claim, err := containers(e).Claim(ctx, c.ID)
 	if err != nil {
 		return c, nil, err
 	}
@@ -189,7 +190,7 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 		done, err = mounts.Make(ctx, e.Volumes(), c, func(ctx context.Context) (*os.File, error) { return readRoot(ctx, e, *c) })
 		return err
 	}
-	write := func() error { return record(containers(e), claim, c) }
+	write := func() error { return record(ctx, e, claim, c) }
 	if c.Remove && !mounts.HasVolumes(c) {
 		return both(prepare, write)
 	}
@@ -244,8 +245,17 @@ func both(one, other func() error) error {
 }
 
 // record records a container. One without a name gets one that nobody has, nor takes at this moment.
-func record(store *runtime.Store, claim *runtime.Claim, c *runtime.Container) error {
+func record(ctx context.Context, e *env.Env, claim *runtime.Claim, c *runtime.Container) error {
+	store := containers(e)
 	if c.Name != "" {
+		err := store.Create(claim, *c)
+		if !errors.Is(err, errdefs.ErrAlreadyExists) {
+			return err
+		}
+		// The sweep could not take it from an lrun that was killed at this very moment.
+		if err := errors.Join(flock.WaitForDead(ctx, filepath.Join(e.State(), "active")), sweep(ctx, e)); err != nil {
+			return err
+		}
 		return store.Create(claim, *c)
 	}
 	for {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/takeover"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/each"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/runtime"
@@ -56,8 +58,7 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string)
 func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c runtime.Container) error {
 	store := containers(e)
 	st, err := store.State(c.ID)
-	unknown := o.force && errdefs.IsDataLoss(err) // whether it runs
-	if unknown {
+	if o.force && errdefs.IsDataLoss(err) { // it is not known whether it runs
 		err = nil
 	}
 	if c.Driver != "" { // else its record is damaged
@@ -66,16 +67,16 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 	if err != nil {
 		return err
 	}
-	if unknown || st.Status == runtime.Running {
-		if !o.force {
-			return fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition)
-		}
-		if err := store.Kill(c.ID); err != nil {
-			return err
+	if st.Status == runtime.Running && !o.force {
+		return fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition)
+	}
+	take := store.Claim
+	if o.force {
+		take = func(ctx context.Context, _ string) (*runtime.Claim, error) {
+			return takeover.Claim(ctx, store, filepath.Join(e.State(), "external"), c)
 		}
 	}
-	// Whoever ran it sees its end, and lets go of the claim.
-	claim, err := store.Claim(c.ID)
+	claim, err := take(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func runRun(ctx context.Context, e *env.Env, o *settings.Options, args []string)
 		defer signals.Stop()
 		return runBuiltin(ctx, e, o, args, signals)
 	}
-	c, claim, err := newContainer(e, o, args)
+	c, claim, err := newContainer(ctx, e, o, args)
 	if err != nil {
 		return err
 	}

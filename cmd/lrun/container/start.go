@@ -47,7 +47,7 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 	} else if st.Status == runtime.Running {
 		return running(name)
 	}
-	claim, err := store.Claim(c.ID)
+	claim, err := store.Claim(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,11 @@ type outcome struct {
 
 // expected is the outcome of a plan that nothing comes in the way of.
 func (p *plan) expected(root string) outcome {
-	return outcome{p.containers, p.volumes, relative(root, p.leftovers), p.removed, p.total()}
+	o := outcome{p.containers, p.volumes, relative(root, p.leftovers), p.removed, p.total()}
+	for _, path := range p.cgroups {
+		o.leftovers = append(o.leftovers, "cgroup "+path)
+	}
+	return o
 }
 
 // carryOut does what the plan says, with the same locks and checks as rm, rmi and volume rm: what has come into use meanwhile stays.
@@ -63,9 +67,10 @@ func (p *plan) carryOut(ctx context.Context, e *env.Env, taggedToo bool) (outcom
 			swept = append(swept, n)
 		}
 	}
-	o.leftovers = relative(e.Root(), swept)
+	groups, err := removeCgroups(e, p.cgroups)
+	o.leftovers = append(relative(e.Root(), swept), groups...)
 	o.bytes = p.reclaimed(before - p.indexBlocks())
-	return o, errors.Join(errs...)
+	return o, errors.Join(append(errs, err)...)
 }
 
 // indexBlocks is how many bytes the index of the images takes on disk.

@@ -38,6 +38,7 @@ type plan struct {
 	volumes    []string
 	removed    []rootfs.Removed // what would become of images, in their order
 	leftovers  []gc.Node
+	cgroups    []string
 	lost       []counted
 	index      string // the index of the images
 	indexFreed int64  // bytes by which it gets smaller
@@ -66,7 +67,9 @@ func makePlan(ctx context.Context, e *env.Env, r request) (*plan, error) {
 	g, broken := e.Graph(ctx)
 	p := planner{env: e, request: r, graph: g}
 	p.leftovers = g.Lost()
-	errs := []error{broken, p.chooseContainers(), p.chooseImages(ctx), p.chooseVolumes()}
+	var cgroupsErr error
+	p.cgroups, cgroupsErr = lostCgroups(e)
+	errs := []error{broken, cgroupsErr, p.chooseContainers(), p.chooseImages(ctx), p.chooseVolumes()}
 	var dropped []gc.ID
 	for _, id := range p.containers {
 		dropped = append(dropped, gc.ID{Kind: gc.Container, Name: id})

@@ -25,7 +25,7 @@ func TestUnused(t *testing.T) {
 	if err := app.Run([]string{"lrun", "--root", dir + "/root", "--state", dir + "/state", "--driver", "vfs"}); err != nil {
 		t.Fatal(err)
 	}
-	claim, err := e.Runtime().Claim("being made")
+	claim, err := e.Runtime().Claim(t.Context(), "being made")
 	if err != nil {
 		t.Fatal(err)
 	}

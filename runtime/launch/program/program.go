@@ -2,10 +2,13 @@
 package program
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -37,20 +40,15 @@ func Find(runtime string) error {
 	return fmt.Errorf("--runtime %s: it is no program that can be executed: %w: %w", runtime, err, errdefs.ErrInvalidArgument)
 }
 
-// start starts c from a thread with the timers that lrun was started with, for its processes have them too.
-func start(c *exec.Cmd) error {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	_ = calm.Usual() // only how exact timers are is at stake
-	return c.Start()
-}
-
 // Run runs a command of a runtime to its end. When it takes longer than patience, or stop is closed, it is killed with
-// all processes of its group, which the container's are not; after stop the error is context.Canceled.
+// all processes of its group, which the container's are not; after stop the error is context.Canceled. It dies with lrun.
 func Run(c *exec.Cmd, patience time.Duration, stop <-chan struct{}) error {
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	c.WaitDelay = time.Second // after its end, for output that one of its children holds open
-	if err := start(c); err != nil {
+	runtime.LockOSThread()    // the signal comes when the thread ends that has started it
+	defer runtime.UnlockOSThread()
+	_ = calm.Usual() // its processes have the thread's timers; only how exact they are is at stake
+	if err := c.Start(); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
@@ -83,4 +81,20 @@ func Advice(message string) string {
 			"run lrun where /sys/fs/cgroup/unified is not mounted (unshare -m, then umount /sys/fs/cgroup/unified)"
 	}
 	return ""
+}
+
+// LastError returns the last message of level error in a runtime's JSON log.
+func LastError(path string) string {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	var message string
+	for line := range bytes.Lines(content) {
+		var entry struct{ Level, Msg string }
+		if json.Unmarshal(line, &entry) == nil && entry.Level == "error" {
+			message = entry.Msg
+		}
+	}
+	return message
 }

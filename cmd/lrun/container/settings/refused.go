@@ -30,3 +30,18 @@ func Refused() map[string]string {
 		"use-api-socket": "there is no daemon, and so no socket of one; bind that of another tool with -v",
 	}
 }
+
+// RefusedOfStart is the same of start.
+func RefusedOfStart() map[string]string {
+	const noCheckpoint = "there are no checkpoints; a container starts from the beginning"
+	return map[string]string{
+		"checkpoint": noCheckpoint, "checkpoint-dir": noCheckpoint,
+		"detach-keys": "lrun start stays in the foreground",
+	}
+}
+
+// RefusedOfRemove is the same of rm.
+func RefusedOfRemove() map[string]string {
+	const link = "there are no links between containers"
+	return map[string]string{"link": link, "l": link}
+}

@@ -86,17 +86,14 @@ func stopOne(ctx context.Context, store *runtime.Store, o options, name string) 
 	if err != nil {
 		return fmt.Errorf("stop container %s: %w; its image asks for that one: give another with --signal", name, err)
 	}
+	patience := patienceOf(c, o)
+	if err := awaitStart(ctx, store, c.ID, name, patience); err != nil {
+		return err
+	}
 	if err := store.Signal(c.ID, number); err != nil {
 		return unlessEnded(name, err)
 	}
-	seconds := o.timeout
-	if seconds == asTheContainer {
-		seconds = defaultTimeout
-		if c.Settings.StopTimeout != nil {
-			seconds = *c.Settings.StopTimeout
-		}
-	}
-	if ended, err := wait(ctx, store, c.ID, time.Duration(seconds)*time.Second); ended || err != nil {
+	if ended, err := wait(ctx, store, c.ID, patience); ended || err != nil {
 		return err
 	}
 	if err := store.Signal(c.ID, unix.SIGKILL); err != nil {
@@ -107,6 +104,35 @@ func stopOne(ctx context.Context, store *runtime.Store, o options, name string) 
 		err = fmt.Errorf("stop container %s: it does not die: %w", name, errdefs.ErrFailedPrecondition)
 	}
 	return err
+}
+
+// patienceOf is how long a container may take; for ever, if that is negative.
+func patienceOf(c runtime.Container, o options) time.Duration {
+	seconds := o.timeout
+	if seconds == asTheContainer {
+		seconds = defaultTimeout
+		if c.Settings.StopTimeout != nil {
+			seconds = *c.Settings.StopTimeout
+		}
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// awaitStart waits while a container is being started: there is no program yet that could be asked.
+func awaitStart(ctx context.Context, store *runtime.Store, id, name string, patience time.Duration) error {
+	for deadline := time.Now().Add(patience); ; {
+		if st, err := store.State(id); err != nil || st.Status != runtime.Created || !store.Watched(id) {
+			return nil //nolint:nilerr // whoever signals it is told
+		}
+		if patience >= 0 && time.Now().After(deadline) {
+			return fmt.Errorf("stop container %s: it is still being started; lrun rm -f ends that: %w", name, errdefs.ErrFailedPrecondition)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 func unlessEnded(name string, err error) error {

@@ -38,7 +38,7 @@ func (h *Containers) On(ctx context.Context, e *env.Env, snapshots *snapshot.Sto
 		if err := idle(e, id); err != nil {
 			return err
 		}
-		c, err := e.Runtime().Claim(id)
+		c, err := e.Runtime().Claim(ctx, id)
 		if err != nil {
 			return err
 		}
