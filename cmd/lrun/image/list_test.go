@@ -96,7 +96,7 @@ func TestListRefuses(t *testing.T) {
 	f.fail(t, 1, "lrun: No such image: nope", "images", "-f", "since=nope")
 	f.fail(t, 1, "lrun: parse filter reference=[: syntax error in pattern", "images", "[")
 	f.fail(t, 1, `lrun: parse template "{{.ID": template: format:1: unclosed action`, "images", "--format", "{{.ID")
-	f.fail(t, 125, "lrun: unknown flag: --forest; see 'lrun images --help'", "images", "--forest")
+	f.fail(t, 125, "lrun: unknown flag: --zzz; see 'lrun images --help'", "images", "--zzz")
 }
 
 func TestListFormatBeforeQuiet(t *testing.T) {
