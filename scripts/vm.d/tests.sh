@@ -18,7 +18,7 @@ vm_tests() {
 	*) die "no selection of tests $1" ;;
 	esac
 	echo "== the virtual machine runs $(wc -l <"$files/plan") test programs"
-	LRUN_VM_FILES=$files scripts/vm --timeout "${LRUN_VM_TIMEOUT:-7200}" scripts/vm.d/run-tests || status=$?
+	LRUN_VM_FILES=$files scripts/vm --timeout "${LRUN_VM_TIMEOUT:-10800}" scripts/vm.d/run-tests || status=$?
 	if ((status != 0)); then
 		note 0 1 "the virtual machine: exit code $status ($((SECONDS - start)) s)"
 	fi
