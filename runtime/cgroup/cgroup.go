@@ -23,7 +23,8 @@ type Hierarchy struct {
 	all    bool // groups are made in every one
 }
 
-// Everywhere is h for a container that makes groups of its own, if it does: its group is made in every hierarchy.
+// Everywhere is h for a container that makes groups of its own, if it does: its group is made in every hierarchy that has
+// controllers.
 func (h *Hierarchy) Everywhere(own bool) *Hierarchy { return &Hierarchy{mounts: h.mounts, all: own} }
 
 // Mount is one mounted hierarchy, and of a Group the directory in it.

@@ -82,7 +82,7 @@ func (h *Hierarchy) find(c controller) (i int, unified bool) {
 // always says whether a container has a group in m whatever its limits are: v1's memory and devices, and v2, which counts processes
 // and their time too.
 func (h *Hierarchy) always(m Mount) bool {
-	if h.all || m.Unified || !m.atRoot || m.hasAny("memory", "devices") {
+	if m.Unified || !m.atRoot || m.hasAny("memory", "devices") || h.all && !strings.HasPrefix(m.Controllers[0], "name=") {
 		return true
 	}
 	return h.unified() == nil && m.hasAny("pids", "cpuacct", "freezer")
