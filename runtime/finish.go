@@ -140,7 +140,7 @@ func (s *Store) removeCgroup(id string) error {
 
 func (s *Store) removeRunDir(ctx context.Context, c Container) error {
 	if c.Runtime != "" {
-		if err := launch.DeleteExternal(ctx, c.Runtime, c.ID, s.external(), s.RunDir(c.ID)); err != nil {
+		if err := launch.DeleteExternal(ctx, c.Runtime, c.ID, s.External(), s.RunDir(c.ID)); err != nil {
 			return err
 		}
 	}

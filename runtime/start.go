@@ -124,7 +124,7 @@ func (a *Active) start(ctx context.Context, o StartOptions) (err error) {
 		if err := os.MkdirAll(request.AttachAt, 0o700); err != nil {
 			return err
 		}
-		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, a.store.external())
+		a.Process, err = launch.StartExternal(ctx, request, a.c.Runtime, a.c.ID, a.store.External())
 		return err
 	}
 	a.Process, err = launch.Start(ctx, request, begun{a.Pending})

@@ -54,8 +54,8 @@ func (s *Store) Dir(id string) string { return filepath.Join(s.root, "containers
 // RunDir is the directory of the container id for what lives only while it runs.
 func (s *Store) RunDir(id string) string { return filepath.Join(s.state, "containers", id) }
 
-// external is where external runtimes keep their state.
-func (s *Store) external() string { return filepath.Join(s.state, "external") }
+// External is where external runtimes keep their state.
+func (s *Store) External() string { return filepath.Join(s.state, "external") }
 
 func (s *Store) names() string { return filepath.Join(s.root, "names") }
 

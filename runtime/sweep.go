@@ -108,7 +108,7 @@ func (s *Store) putRight(ctx context.Context, id string, release func(context.Co
 		return nil // somebody has deleted the claim of who runs it, with the state directory
 	}
 	if c.Runtime != "" {
-		if err := program.EndLeft(id, s.external()); err != nil {
+		if err := program.EndLeft(id, s.External()); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
@@ -73,7 +72,7 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 	take := store.Claim
 	if o.force {
 		take = func(ctx context.Context, _ string) (*runtime.Claim, error) {
-			return takeover.Claim(ctx, store, filepath.Join(e.State(), "external"), c)
+			return takeover.Claim(ctx, store, c)
 		}
 	}
 	claim, err := take(ctx, c.ID)

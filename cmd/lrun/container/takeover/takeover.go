@@ -13,9 +13,8 @@ import (
 	"github.com/lrun-dev/lrun/runtime/launch/program"
 )
 
-// Claim is store.Claim that ends what runs in the container, or is being started there, so that whoever does that lets go. external is
-// the directory of external runtimes.
-func Claim(ctx context.Context, store *runtime.Store, external string, c runtime.Container) (*runtime.Claim, error) {
+// Claim is store.Claim that ends what runs in the container, or is being started there, so that whoever does that lets go.
+func Claim(ctx context.Context, store *runtime.Store, c runtime.Container) (*runtime.Claim, error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		if err := store.Kill(c.ID); err != nil && !errors.Is(err, unix.ESRCH) {
 			return nil, err
@@ -25,7 +24,7 @@ func Claim(ctx context.Context, store *runtime.Store, external string, c runtime
 			return claim, err
 		}
 		if st, err := store.State(c.ID); err == nil && st.Status != runtime.Running && c.Runtime != "" {
-			if err := program.EndLeft(c.ID, external); err != nil {
+			if err := program.EndLeft(c.ID, store.External()); err != nil {
 				return nil, err
 			}
 		}
