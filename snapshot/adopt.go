@@ -85,6 +85,14 @@ func (s *Store) add(r *record.Record) error {
 	return errors.Join(err, c.Abandon())
 }
 
+// replace puts r in the place of its record, unless the snapshot is just being committed. The store is locked.
+func (s *Store) replace(r *record.Record) error {
+	if err := s.unclaimed(r); err != nil {
+		return err
+	}
+	return s.add(r)
+}
+
 // Rebases tells whether the driver is a Rebaser: whether snapshots can be filled in any order and put
 // on their parents afterwards.
 func (s *Store) Rebases() bool {

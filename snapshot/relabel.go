@@ -19,21 +19,14 @@ func (s *Store) Relabel(_ context.Context, key string, change func(map[string]st
 		if r, err = s.lookup(key); err != nil {
 			return err
 		}
-		if r.Kind == Active {
-			if err := s.unclaimed(r); err != nil {
-				return err
-			}
-		}
-		labels := maps.Clone(r.Labels)
-		if labels == nil {
-			labels = map[string]string{}
-		}
+		labels := map[string]string{}
+		maps.Copy(labels, r.Labels)
 		o, err := collect([]Opt{WithLabels(change(labels))})
 		if err != nil {
 			return err
 		}
 		r.Labels, r.Updated = o.labels, time.Now().UTC()
-		return s.add(r)
+		return s.replace(r)
 	})
 	if err == nil {
 		err = s.SyncNames()

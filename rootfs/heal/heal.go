@@ -35,14 +35,17 @@ func New(root string, snapshots *snapshot.Store) Layers {
 // of the blobs in in. It looks at the names,
 // types and metadata of all files of these layers, several layers at once, and at what Note has noted; it reads
 // no file. free is called with the root locked just before a layer is replaced, and stops it with an error while a
-// container runs on the layer key. healed is called for each layer that was made new (0 is the bottom). An error says
+// container runs on the layer key. healed is called for each layer that was made new (0 is the bottom). Where layers of candidates
+// are stored, it then makes all records name what is below them: who did that before may have been cut off. An error says
 // that a layer is still damaged, or could not be looked at.
 func (l Layers) Heal(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, free func(key string) error, healed func(im image.Image, layer int)) error {
+	stored := false
 	for _, c := range candidates {
 		damaged, err := l.damagedLayers(ctx, c.Image)
 		if err != nil {
 			return fmt.Errorf("check image %s: %w", c.Image.ID, err)
 		}
+		stored = stored || len(damaged) > 0
 		src := chain.Source{Image: c.Image, Open: func(layer int) (io.ReadCloser, error) {
 			return in.Open(c.Image.Layers[layer].Digest)
 		}}
@@ -63,7 +66,11 @@ func (l Layers) Heal(ctx context.Context, in *blob.Ingest, candidates []image.Ca
 			healed(c.Image, layer)
 		}
 	}
-	return nil
+	if !stored {
+		return nil
+	}
+	_, err := l.snapshots.Relink(ctx)
+	return err
 }
 
 // damagedLayers tells for each layer of im that is stored, or that another snapshot stands on, from the bottom, whether it is
