@@ -42,8 +42,9 @@ type report struct {
 // verdict says whether a target was held.
 type verdict struct {
 	target
-	Limit float64 `json:"limit"`
-	Value float64 `json:"value"`
+	Limit float64 `json:"limit"` // in the median
+	Value float64 `json:"value"` // in the median
+	Share float64 `json:"share"` // of the limit, in the median round
 	Held  bool    `json:"held"`
 }
 
@@ -68,17 +69,20 @@ func (r result) of(f func(sample) float64) []float64 {
 	return v
 }
 
-// median returns the median of a metric.
-func (r result) median(metric string) float64 {
+// values returns what was measured of a metric, for times one in each round.
+func (r result) values(metric string) []float64 {
 	switch metric {
 	case cpu:
-		return median(r.of(func(s sample) float64 { return s.CPU }))
+		return r.of(func(s sample) float64 { return s.CPU })
 	case memory:
-		return median(r.Peaks)
+		return r.Peaks
 	default:
-		return median(r.of(func(s sample) float64 { return s.Wall }))
+		return r.of(func(s sample) float64 { return s.Wall })
 	}
 }
+
+// median returns the median of a metric.
+func (r result) median(metric string) float64 { return median(r.values(metric)) }
 
 // find returns the result of a command; check has seen to it that targets name only such as exist.
 func find(results []result, group, name string) (result, bool) {
@@ -89,20 +93,31 @@ func find(results []result, group, name string) (result, bool) {
 	return results[i], true
 }
 
-// judge holds the results against the targets.
+// judge holds the results against the targets. Where the limit depends on another command, each round has its own: a machine that
+// becomes faster or slower while a section runs changes both.
 func judge(targets []target, results []result) []verdict {
 	var all []verdict
 	for _, t := range targets {
-		v := verdict{target: t, Limit: t.Add}
+		ours, _ := find(results, t.Group, subject)
+		v := verdict{target: t, Limit: t.Add, Value: ours.median(t.Metric)}
+		v.Share = v.Value / v.Limit
 		if ref, ok := find(results, t.RefGroup, t.Ref); ok {
 			v.Limit += t.Factor * ref.median(t.Metric)
+			v.Share = median(t.shares(ours.values(t.Metric), ref.values(t.Metric)))
 		}
-		ours, _ := find(results, t.Group, subject)
-		v.Value = ours.median(t.Metric)
-		v.Held = v.Value <= v.Limit
+		v.Held = v.Share <= 1
 		all = append(all, v)
 	}
 	return all
+}
+
+// shares returns what share of its limit was taken in each round.
+func (t target) shares(ours, ref []float64) []float64 {
+	var v []float64
+	for i := range min(len(ours), len(ref)) {
+		v = append(v, ours[i]/(t.Add+t.Factor*ref[i]))
+	}
+	return v
 }
 
 // markdown writes a report as a heading, a table of the commands, and a table of the targets.
@@ -172,14 +187,14 @@ func commandTable(b *strings.Builder, results []result) {
 }
 
 func targetTable(b *strings.Builder, r report) {
-	b.WriteString("| target of lrun | limit | measured | |\n|---|--:|--:|---|\n")
+	b.WriteString("| target of lrun | limit | measured | of the limit | |\n|---|--:|--:|--:|---|\n")
 	for _, v := range r.Verdicts {
 		unit := map[string]string{wall: "ms", cpu: "ms", memory: "MiB"}[v.Metric]
 		word := "**missed**"
 		if v.Held {
 			word = "held"
 		}
-		fmt.Fprintf(b, "| %s | %s %s | %s %s | %s |\n", v.describe(), number(v.Limit), unit, number(v.Value), unit, word)
+		fmt.Fprintf(b, "| %s | %s %s | %s %s | %.3f | %s |\n", v.describe(), number(v.Limit), unit, number(v.Value), unit, v.Share, word)
 	}
 	b.WriteString("\n")
 }

@@ -66,13 +66,42 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// A limit that depends on another command is that of the same round.
+func TestJudgeByRound(t *testing.T) {
+	runs := func(name string, times ...float64) result {
+		r := result{command: command{Group: "run", Name: name}}
+		for _, w := range times {
+			r.Samples = append(r.Samples, sample{Wall: w})
+		}
+		return r
+	}
+	targets := []target{{Group: "run", Metric: wall, Factor: 1, RefGroup: "run", Ref: "floor", Add: 1}}
+	tests := []struct {
+		name        string
+		ours, floor []float64
+		share       float64
+		held        bool
+	}{
+		{"slower and slower", []float64{8.1, 10.1, 18}, []float64{8, 9, 19}, 0.9, true},
+		{"faster once", []float64{3, 10.4, 10.4}, []float64{7, 9, 9}, 1.04, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			v := judge(targets, []result{runs("lrun", tt.ours...), runs("floor", tt.floor...)})[0]
+			if math.Abs(v.Share-tt.share) > 1e-9 || v.Held != tt.held {
+				t.Errorf("got %+v, want share %v, held %v", v, tt.share, tt.held)
+			}
+		})
+	}
+}
+
 func TestMarkdown(t *testing.T) {
 	r := report{
 		Title: "Title", Rounds: 2, Warmups: 1, Others: []float64{3, 9, 4}, Attempts: []float64{30, 4},
 		Results: []result{sampled("run", "lrun", 8, 10, 12), sampled("run", "peer", 104, 200, 30.04)},
 		Verdicts: []verdict{
-			{target: target{Group: "run", Metric: wall, Add: 9}, Limit: 9, Value: 8, Held: true},
-			{target: target{Group: "run", Metric: memory, Add: 11}, Limit: 11, Value: 12},
+			{target: target{Group: "run", Metric: wall, Add: 9}, Limit: 9, Value: 8, Share: 0.889, Held: true},
+			{target: target{Group: "run", Metric: memory, Add: 11}, Limit: 11, Value: 12, Share: 1.0909},
 		},
 	}
 	const want = `### Title
@@ -84,10 +113,10 @@ func TestMarkdown(t *testing.T) {
 | lrun | 8.0 | 8.0 | 1.00 | 10.0 | 12.0 |
 | peer | 104 | 104 | 13.0 | 200 | 30.0 |
 
-| target of lrun | limit | measured | |
-|---|--:|--:|---|
-| run ≤ 9 ms | 9.0 ms | 8.0 ms | held |
-| peak memory of run ≤ 11 MiB | 11.0 MiB | 12.0 MiB | **missed** |
+| target of lrun | limit | measured | of the limit | |
+|---|--:|--:|--:|---|
+| run ≤ 9 ms | 9.0 ms | 8.0 ms | 0.889 | held |
+| peak memory of run ≤ 11 MiB | 11.0 MiB | 12.0 MiB | 1.091 | **missed** |
 
 `
 	if got := markdown(r); got != want {
