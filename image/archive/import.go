@@ -19,7 +19,6 @@ import (
 	"github.com/lrun-dev/lrun/image/archive/tree"
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/image/change"
-	"github.com/lrun-dev/lrun/layer"
 )
 
 // ImportOptions describes the image that Import makes.
@@ -53,12 +52,12 @@ func importLayer(ctx context.Context, r io.Reader, in *blob.Ingest, config ocisp
 	if err != nil {
 		return image.Image{}, err
 	}
-	reader := &reader{in: in}
-	mediaType, err := reader.layerType(d)
+	diffID, err := checkTar(ctx, in, d)
 	if err != nil {
 		return image.Image{}, err
 	}
-	diffID, err := checkTar(ctx, in, d)
+	reader := &reader{in: in}
+	mediaType, err := reader.layerType(d)
 	if err != nil {
 		return image.Image{}, err
 	}
@@ -108,7 +107,7 @@ func checkTar(ctx context.Context, in *blob.Ingest, d digest.Digest) (diffID dig
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	plain, _, err := layer.Decompress(tree.ContextReader(ctx, f))
+	plain, err := tree.Decompress(ctx, f)
 	if err != nil {
 		return "", err
 	}

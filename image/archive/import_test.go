@@ -122,7 +122,7 @@ func TestImportRefuses(t *testing.T) {
 		{"cut after a file", whole[:512+1024], errdefs.ErrDataLoss, "truncated"},
 		{"cut before the end", whole[:len(whole)-1024], errdefs.ErrDataLoss, "truncated"},
 		{"gzip cut", gzipped(t, whole)[:30], errdefs.ErrDataLoss, "gzip"},
-		{"xz", []byte("\xfd7zXZ\x00\x00\x00\x00\x00"), errdefs.ErrNotImplemented, "xz"},
+		{"xz", []byte("\xfd7zXZ\x00\x00\x00\x00\x00"), errdefs.ErrNotImplemented, "xz is not supported, only gzip and zstd: not implemented (decompress it first, and give the plain tar)"},
 		{"zip", []byte("PK\x03\x04" + strings.Repeat("x", 1000)), errdefs.ErrInvalidArgument, "not a tar"},
 	} {
 		t.Run(c.title, func(t *testing.T) {

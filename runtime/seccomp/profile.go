@@ -15,8 +15,8 @@ import (
 // MaxProfile is the size in bytes above which a profile is refused; Docker's own has 15 kB.
 const MaxProfile = 1 << 20
 
-// Load resolves a profile in Docker's JSON format, or in that of linux.seccomp of the OCI configuration, for this host's
-// architecture and kernel and for a container whose bounding set is caps (names like CAP_CHOWN). Fields that neither
+// Load resolves a profile in Docker's or Podman's JSON format, or in that of linux.seccomp of the OCI configuration, for this host's
+// architecture and kernel and for a container whose bounding set is caps (names like CAP_CHOWN). Fields that no
 // format has, and all that Compile and Flags refuse, are errors of the same classes.
 func Load(profile []byte, caps []string) (*specs.LinuxSeccomp, error) {
 	p, err := load(profile, caps)
@@ -33,7 +33,8 @@ func Load(profile []byte, caps []string) (*specs.LinuxSeccomp, error) {
 }
 
 func load(profile []byte, caps []string) (*specs.LinuxSeccomp, error) {
-	if err := checkProfile(profile); err != nil {
+	profile, err := normalize(profile)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, errdefs.ErrInvalidArgument)
 	}
 	spec := specs.Spec{Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{Bounding: caps}}}
@@ -49,27 +50,23 @@ func load(profile []byte, caps []string) (*specs.LinuxSeccomp, error) {
 	return p, nil
 }
 
-// checkProfile refuses what Docker's reader would overlook, or fall over: a field that nobody knows would have no effect.
-func checkProfile(profile []byte) error {
+// normalize returns profile in Docker's words. It refuses what Docker's reader would overlook, or fall over: a field that nobody
+// knows would have no effect.
+func normalize(profile []byte) ([]byte, error) {
 	if len(profile) > MaxProfile {
-		return fmt.Errorf("it has more than %d bytes", MaxProfile)
+		return nil, fmt.Errorf("it has more than %d bytes", MaxProfile)
 	}
 	d := json.NewDecoder(bytes.NewReader(profile))
 	d.DisallowUnknownFields()
-	var p moby.Seccomp
+	var p podmanProfile
 	if err := d.Decode(&p); err != nil {
-		return err
+		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the profile")
+		return nil, errors.New("something follows the profile")
 	}
 	if p.DefaultAction == "" {
-		return errors.New("it has no defaultAction; to have no filter give seccomp=unconfined")
+		return nil, errors.New("it has no defaultAction; to have no filter give seccomp=unconfined")
 	}
-	for i, call := range p.Syscalls {
-		if call == nil {
-			return fmt.Errorf("rule %d is null", i)
-		}
-	}
-	return nil
+	return p.docker()
 }

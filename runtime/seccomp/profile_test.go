@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 func names(p *specs.LinuxSeccomp) []string {
@@ -36,6 +37,13 @@ func TestLoad(t *testing.T) {
 			{"names":["a6"],"action":"SCMP_ACT_ERRNO","includes":{"arches":["s390x"]}}]}`, []string{"a1", "a4"}, "", nil},
 		"flags": {`{"defaultAction":"SCMP_ACT_ALLOW","flags":["SECCOMP_FILTER_FLAG_LOG","SECCOMP_FILTER_FLAG_TSYNC","SECCOMP_FILTER_FLAG_SPEC_ALLOW"]}`, nil, "", nil},
 
+		"podman's errors": {`{"defaultAction":"SCMP_ACT_ERRNO","defaultErrno":"ENOSYS","syscalls":[
+			{"names":["a1"],"action":"SCMP_ACT_ERRNO","errno":"EINVAL"},
+			{"names":["a2"],"action":"SCMP_ACT_ERRNO","errnoRet":1,"errno":"EPERM","includes":{"minKernel":"4.8"}},
+			{"names":["a3"],"action":"SCMP_ACT_ALLOW","errno":"","excludes":{"minKernel":"4.8"}}]}`, []string{"a1", "a2"}, "", nil},
+
+		"unknown errno":     {`{"defaultAction":"SCMP_ACT_ERRNO","defaultErrno":"ENOTHING"}`, nil, `defaultErrno: no error is called "ENOTHING"`, errdefs.ErrInvalidArgument},
+		"errno contradicts": {`{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ERRNO","errnoRet":2,"errno":"EPERM"}]}`, nil, "rule 0: errno: EPERM is 1, and the errnoRet beside it 2", errdefs.ErrInvalidArgument},
 		"empty":             {``, nil, "EOF", errdefs.ErrInvalidArgument},
 		"no object":         {`[]`, nil, "array", errdefs.ErrInvalidArgument},
 		"nothing in it":     {`{}`, nil, "seccomp=unconfined", errdefs.ErrInvalidArgument},
@@ -69,6 +77,17 @@ func TestLoad(t *testing.T) {
 				t.Errorf("got %v, %v; want %v", p, err, c.want)
 			}
 		})
+	}
+}
+
+// The names of errors that Podman's profiles have mean what the numbers do.
+func TestErrnoByName(t *testing.T) {
+	p, err := Load([]byte(`{"defaultAction":"SCMP_ACT_ERRNO","defaultErrno":"ENOSYS","syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_ERRNO","errno":"EINVAL"}]}`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.DefaultErrnoRet == nil || *p.DefaultErrnoRet != uint(unix.ENOSYS) || p.Syscalls[0].ErrnoRet == nil || *p.Syscalls[0].ErrnoRet != uint(unix.EINVAL) {
+		t.Errorf("default %v, rule %v", p.DefaultErrnoRet, p.Syscalls[0].ErrnoRet)
 	}
 }
 

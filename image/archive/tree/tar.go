@@ -52,6 +52,15 @@ type scanner struct {
 	count  int
 }
 
+// Decompress is layer.Decompress of an archive that its user has as a file.
+func Decompress(ctx context.Context, r io.Reader) (io.ReadCloser, error) {
+	plain, _, err := layer.Decompress(ContextReader(ctx, r))
+	if errdefs.IsNotImplemented(err) {
+		err = fmt.Errorf("%w (decompress it first, and give the plain tar)", err)
+	}
+	return plain, err
+}
+
 // Scan reads r, a tar, plain, gzip or zstd, to its end, with its larger files going into in, each under
 // its digest (sha256); whoever needs none of them discards them. limits are those of Read for names
 // that will be read: a file that exceeds its own is not taken in.
@@ -61,7 +70,7 @@ type scanner struct {
 // errdefs.ErrDataLoss; sparse files are errdefs.ErrNotImplemented. Entries that are neither files nor
 // links are ignored.
 func Scan(ctx context.Context, r io.Reader, in *blob.Ingest, limits map[string]int64) (t *Tar, err error) {
-	plain, _, err := layer.Decompress(ContextReader(ctx, r))
+	plain, err := Decompress(ctx, r)
 	if err != nil {
 		return nil, err
 	}
