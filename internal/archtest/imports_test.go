@@ -65,7 +65,8 @@ var rows = map[string]row{
 	"runtime":                      {3, []string{"internal/*", "mount", "network", "runtime/*"}},
 	"runtime/apparmor":             {3, nil}, // what AppArmor of this machine can do
 	"runtime/capability":           {3, nil},
-	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup/device"}},
+	"runtime/cgroup":               {3, []string{"internal/*", "mount", "network", "runtime/cgroup/delegate", "runtime/cgroup/device"}},
+	"runtime/cgroup/delegate":      {3, nil}, // controllers of version 2
 	"runtime/cgroup/device":        {3, nil},
 	"runtime/filesystem":           {3, []string{"internal/*", "mount", "runtime/spec"}}, // what launch attaches
 	"runtime/idpool":               {3, []string{"internal/*"}},                          // ranges of ids, which know no container

@@ -9,6 +9,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/runtime/cgroup/delegate"
 )
 
 // makeGroup makes the directory of m, which must be new, and its parents. needed are the v2 controllers that it must
@@ -78,46 +80,38 @@ func inheritCpuset(mountpoint, dir string) error {
 // enableControllers makes controllers of m's hierarchy available in m, from the top downwards: the needed ones, else it
 // fails, and those that count what the container uses, if they can be had.
 //
-// Where there are processes in a group above, none can. The kernel would still hand down those that count threads, but then
+// Where there are processes in a group above, none can, unless it is that of a container which lrun is in: these processes then
+// move to a group of their own. The kernel would still hand down those that count threads, but then
 // no process could enter m: so one that it refuses comes first, and after a refusal nothing more is tried.
 func enableControllers(m Mount, needed []string) error {
 	have, err := read(m.path() + "/cgroup.controllers")
 	if err != nil {
 		return err
 	}
+	wanted := append([]string{"memory", "io", "pids", "cpu"}, needed...)
+	if len(needed) > 0 && m.atRoot {
+		if err := delegate.MakeRoom(m.Mountpoint, wanted); err != nil {
+			return err
+		}
+	}
 	enabled, busy := strings.Fields(have), ""
-	for _, c := range append([]string{"memory", "io", "pids", "cpu"}, needed...) {
+	for _, c := range wanted {
 		if !m.has(c) || slices.Contains(enabled, c) {
 			continue
 		}
 		dir, err := busy, error(unix.EBUSY)
 		if busy == "" {
-			dir, err = enableController(m, c)
+			dir, err = delegate.HandDown(m.Mountpoint, m.Dir, c)
 		}
-		switch {
-		case err == nil:
-			enabled = append(enabled, c)
-		case errors.Is(err, unix.EBUSY):
+		if errors.Is(err, unix.EBUSY) {
 			busy = dir
-			if slices.Contains(needed, c) {
-				return fmt.Errorf("enable cgroup controller %s in %s: processes are in that group itself, and have to move "+
-					"to one below it: %w", c, dir, errdefs.ErrFailedPrecondition)
-			}
-		case slices.Contains(needed, c):
+			err = fmt.Errorf("processes are in that group itself, and have to move to one below it: %w", errdefs.ErrFailedPrecondition)
+		}
+		if err == nil {
+			enabled = append(enabled, c)
+		} else if slices.Contains(needed, c) {
 			return fmt.Errorf("enable cgroup controller %s in %s: %w", c, dir, err)
 		}
 	}
 	return nil
-}
-
-// enableController hands one controller down to m. On error it says where that failed.
-func enableController(m Mount, controller string) (dir string, err error) {
-	dir = m.Mountpoint
-	for part := range strings.SplitSeq(m.Dir[1:], "/") {
-		if err := write(dir+"/cgroup.subtree_control", "+"+controller); err != nil {
-			return dir, err
-		}
-		dir += "/" + part
-	}
-	return dir, nil
 }

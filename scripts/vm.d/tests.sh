@@ -39,7 +39,7 @@ vm_units=(
 	./layer/... ./mount/... ./overlay/... ./snapshot/... ./rootfs/... ./runtime/... ./volume/...
 )
 vm_quick_units=(./mount/... ./overlay/... ./runtime/cgroup/... ./snapshot/overlayfs/...)
-vm_quick_scripts='^(TestAlone|TestScripts)$/^(apparmor-load|builtin-hello|run-apparmor|run-limits|run-privileges|run-filesystems|nothing-left|layers-untouched)$'
+vm_quick_scripts='^(TestAlone|TestScripts)$/^(apparmor-load|builtin-hello|run-apparmor|run-limits|run-privileges|run-filesystems|nothing-left|layers-untouched|nested)$'
 
 # With the vfs driver, which depends on the kernel in little.
 vm_quick_copied='^TestScripts$/^(builtin-hello|run-privileges|nothing-left)$'
