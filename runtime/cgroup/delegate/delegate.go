@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Group is where the processes go, below the topmost cgroup: the image docker:dind has them in a group of that name, too.
-const Group = "init"
+// initGroup is where the processes go, below the topmost cgroup: the image docker:dind has them in a group of that name, too.
+const initGroup = "init"
 
 // maxRounds is how often processes that were started meanwhile are moved too.
 const maxRounds = 10
 
 // MakeRoom hands controllers down from dir, the topmost cgroup that is visible, of version 2. Where the kernel refuses one
-// because of the processes in dir, it moves them into Group, a new cgroup in dir, first. So those controllers come first that
+// because of the processes in dir, it moves them into the new cgroup init in dir first. So those controllers come first that
 // the kernel never hands down beside processes, such as memory and io. Processes that this
 // one does not see, for they are in another PID namespace, stay. Whether a controller can be had otherwise is not MakeRoom's
 // affair: an error says that a process could not be moved. The root of the hierarchy never has to make room.
@@ -56,7 +56,7 @@ func enable(dir, controller string) error {
 
 // moveAll moves the processes that are in the cgroup dir now.
 func moveAll(dir string) error {
-	aside := filepath.Join(dir, Group)
+	aside := filepath.Join(dir, initGroup)
 	if err := unix.Mkdir(aside, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("make cgroup %s: %w", aside, err)
 	}

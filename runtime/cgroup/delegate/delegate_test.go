@@ -46,7 +46,7 @@ func TestMakeRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := errors.Join(unix.Rmdir(filepath.Join(dir, Group)), unix.Rmdir(dir)); err != nil {
+		if err := errors.Join(unix.Rmdir(filepath.Join(dir, initGroup)), unix.Rmdir(dir)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -74,7 +74,7 @@ func TestMakeRoom(t *testing.T) {
 		if got := read(t, dir+"/cgroup.subtree_control"); got != controller {
 			t.Errorf("handed down is %q, want %q", got, controller)
 		}
-		if got, want := read(t, filepath.Join(dir, Group, "cgroup.procs")), fmt.Sprint(sleep.Process.Pid); got != want {
+		if got, want := read(t, filepath.Join(dir, initGroup, "cgroup.procs")), fmt.Sprint(sleep.Process.Pid); got != want {
 			t.Errorf("in the group aside are %q, want %q", got, want)
 		}
 	}
