@@ -172,6 +172,24 @@ func TestHealNothing(t *testing.T) {
 	})
 }
 
+// TestHealWhatGoes: a layer that somebody removes while it is made new, with what stands on it and what is below, needs no healing.
+func TestHealWhatGoes(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		im := w.mustAdd(t, healed)
+		if err := os.Remove(firstFile(t, w.data(t, im, 1))); err != nil {
+			t.Fatal(err)
+		}
+		layers, err := w.healWith(t, healed, func(string) error { // the root is locked
+			ids := im.ChainIDs()
+			_, _, err := w.Snapshots.Forget(t.Context(), []string{ids[2].String(), ids[1].String(), ids[0].String()})
+			return err
+		})
+		if err != nil || layers != nil {
+			t.Errorf("%v, %v", layers, err)
+		}
+	})
+}
+
 // TestHealInUse: a layer that may not be replaced now stays as it is, and that is an error.
 func TestHealInUse(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {

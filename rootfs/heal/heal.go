@@ -9,8 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/lrun-dev/lrun/image"
@@ -49,21 +51,17 @@ func (l Layers) Heal(ctx context.Context, in *blob.Ingest, candidates []image.Ca
 		src := chain.Source{Image: c.Image, Open: func(layer int) (io.ReadCloser, error) {
 			return in.Open(c.Image.Layers[layer].Digest)
 		}}
-		for layer, id := range c.Image.ChainIDs()[:len(damaged)] {
+		for layer := range damaged {
 			if !damaged[layer] {
 				continue
 			}
-			// Another layer that has the same bytes may just have been healed, or the gap below it closed.
-			if still, err := l.wrong(ctx, id.String()); err != nil || !still {
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			if err := l.chains.Remake(ctx, src, layer, func() error { return free(id.String()) }); err != nil {
+			made, err := l.remake(ctx, src, layer, free)
+			if err != nil {
 				return fmt.Errorf("layer %d of image %s is damaged, heal it: %w", layer+1, c.Image.ID, err)
 			}
-			healed(c.Image, layer)
+			if made {
+				healed(c.Image, layer)
+			}
 		}
 	}
 	if !stored {
@@ -71,6 +69,23 @@ func (l Layers) Heal(ctx context.Context, in *blob.Ingest, candidates []image.Ca
 	}
 	_, err := l.snapshots.Relink(ctx)
 	return err
+}
+
+// remake makes a layer of src new that was found to be wrong, unless it no longer is: another layer that has the same bytes may just
+// have been healed, or the gap below it closed; or somebody has removed it meanwhile, with what stood on it and what is below.
+func (l Layers) remake(ctx context.Context, src chain.Source, layer int, free func(key string) error) (made bool, err error) {
+	chains := src.Image.ChainIDs()
+	if still, err := l.wrong(ctx, chains, layer); err != nil || !still {
+		return false, err
+	}
+	err = l.chains.Remake(ctx, src, layer, func() error { return free(chains[layer].String()) })
+	if err == nil {
+		return true, nil
+	}
+	if still, wrongErr := l.wrong(ctx, chains, layer); wrongErr != nil || still {
+		return false, err
+	}
+	return false, nil
 }
 
 // damagedLayers tells for each layer of im that is stored, or that another snapshot stands on, from the bottom, whether it is
@@ -97,7 +112,7 @@ func (l Layers) damagedLayers(ctx context.Context, im image.Image) ([]bool, erro
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range damaged {
 		g.Go(func() (err error) {
-			damaged[i], err = l.wrong(ctx, chains[i].String())
+			damaged[i], err = l.wrong(ctx, chains, i)
 			return err
 		})
 	}
@@ -117,10 +132,17 @@ func (l Layers) stoodOn(ctx context.Context) (map[string]bool, error) {
 	return parents, err
 }
 
-// wrong tells that the layer key, which should be there, is damaged or is not.
-func (l Layers) wrong(ctx context.Context, key string) (bool, error) {
+// wrong tells that a layer of chains is damaged, or that it is not there and others stand on it or on one above.
+func (l Layers) wrong(ctx context.Context, chains []digest.Digest, layer int) (bool, error) {
+	key := chains[layer].String()
 	if _, err := l.snapshots.Stat(ctx, key); chain.Absent(err) {
-		return true, nil
+		stood, err := l.stoodOn(ctx)
+		if err != nil || !slices.ContainsFunc(chains[layer:], func(id digest.Digest) bool { return stood[id.String()] }) {
+			return false, err
+		}
+		if _, err = l.snapshots.Stat(ctx, key); chain.Absent(err) { // else somebody has just made both
+			return true, nil
+		}
 	}
 	return l.damaged(ctx, key)
 }
