@@ -200,7 +200,8 @@ func (b *byteTest) runAndStay() {
 // byHand puts something into the root that lrun would not.
 func (b *byteTest) byHand() {
 	places := []string{
-		"notes", "a/b/c", "images/blobs/sha256/" + strings.Repeat("5", 64), "images/blobs/sha256/x", "images/.tmp-1", "ingest/1/x",
+		"notes", "a/b/c", "images/blobs/sha256/" + strings.Repeat("5", 64), "images/blobs/sha256/x", "images/.tmp-1", "ingest/1/x", "ingest/kept/x",
+		"ingest/kept/sha256-" + strings.Repeat("7", 64),
 		"containers/" + strings.Repeat("6", 64) + "/hosts", "containers/no-id/x", "names/nobody", "userns/1", "volumes/other/x", "volumes/.gone-1/x",
 		"snapshots/vfs/data/0123456789abcdef/fs/x", "snapshots/overlayfs/staging/1123456789abcdef/fs/x", "snapshots/else/x", "unpack/session-x",
 	}

@@ -152,8 +152,8 @@ func (s *Store) Begin() (*Ingest, error) {
 	}
 }
 
-// Sweep removes the ingests of processes that died; those of living ones stay. It goes on after an
-// error and returns all of them joined.
+// Sweep removes the ingests of processes that died, and blobs that Keep has kept for a day; those of living ones stay. It goes on
+// after an error and returns all of them joined.
 func (s *Store) Sweep() error {
 	entries, err := readDir(s.ingest)
 	if err != nil {
@@ -161,6 +161,10 @@ func (s *Store) Sweep() error {
 	}
 	var errs []error
 	for _, e := range entries {
+		if e.Name() == KeptDir {
+			errs = append(errs, s.sweepKept())
+			continue
+		}
 		if err := sweep(filepath.Join(s.ingest, e.Name())); err != nil {
 			errs = append(errs, fmt.Errorf("sweep ingest: %w", err))
 		}
@@ -168,11 +172,17 @@ func (s *Store) Sweep() error {
 	return errors.Join(errs...)
 }
 
-// Graph adds the ingests to g. Those of processes that died stay for nothing.
+// Graph adds the ingests to g. Those of processes that died stay for nothing. What Keep has kept stays.
 func (s *Store) Graph(g *gc.Graph) error {
 	entries, err := readDir(s.ingest)
-	errs := []error{err}
+	errs := []error{err, s.eachKept(func(d digest.Digest, path string, fi fs.FileInfo) error {
+		g.Add(gc.Node{ID: gc.ID{Kind: gc.KeptBlob, Name: d.String()}, Paths: []string{path}, Kept: !expired(fi)})
+		return nil
+	})}
 	for _, e := range entries {
+		if e.Name() == KeptDir {
+			continue
+		}
 		path := filepath.Join(s.ingest, e.Name())
 		l, err := flock.TryExclusive(path)
 		busy := errors.Is(err, flock.ErrBusy)

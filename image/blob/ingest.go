@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ type Ingest struct {
 
 	mu    sync.Mutex
 	blobs map[digest.Digest]*file
+	kept  map[digest.Digest]int64 // blobs that Keep has kept and nobody has taken, and their sizes; nil: nobody has looked
 }
 
 // file holds one blob. Writing the blob again makes a new one.
@@ -59,29 +61,44 @@ func (in *Ingest) WriteUnknown(ctx context.Context, size int64, r io.Reader) (di
 }
 
 // write takes in r, hashed with alg, if it is what want describes.
-func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
-	if err := checkRoom(in.dir, want); err != nil {
-		return "", 0, fmt.Errorf("write blob%s: %w", named(want.Digest), err)
-	}
-	f, err := os.CreateTemp(in.dir, "")
-	if err != nil {
-		return "", 0, fmt.Errorf("write blob: %w", err)
-	}
-	d, n, err := fill(ctx, f, alg, want, r)
-	if err == nil {
-		if in.store.sync == atomicfile.Durable {
-			// The disk may begin while layers are unpacked; Sync waits for it, and is told what went wrong.
-			_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (d digest.Digest, n int64, err error) {
+	t := &target{dir: in.dir, like: in.openLike(want.Digest, want.Size)}
+	made := false
+	defer func() { err = errors.Join(err, t.close(made)) }()
+	if len(t.like) == 0 {
+		if err := checkRoom(in.dir, want); err != nil {
+			return "", 0, fmt.Errorf("write blob%s: %w", named(want.Digest), err)
 		}
-		err = f.Chmod(0o644)
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = in.adopt(f.Name(), d)
+	if d, n, err = fill(ctx, t, alg, want, r); err == nil {
+		err = in.finish(t, d)
 	}
 	if err != nil {
-		return "", 0, errors.Join(err, os.Remove(f.Name()))
+		return "", 0, err
 	}
+	made = true
 	return d, n, nil
+}
+
+// finish makes what t has blob d of the ingest.
+func (in *Ingest) finish(t *target, d digest.Digest) error {
+	if path, ok := t.kept(); ok {
+		err := in.adopt(path, d)
+		if !errors.Is(err, fs.ErrNotExist) { // else somebody has removed it
+			return err
+		}
+	}
+	if err := t.begin(); err != nil {
+		return fmt.Errorf("write blob: %w", err)
+	}
+	if in.store.sync == atomicfile.Durable {
+		// The disk may begin while layers are unpacked; Sync waits for it, and is told what went wrong.
+		_ = unix.SyncFileRange(int(t.f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+	}
+	if err := t.f.Chmod(0o644); err != nil {
+		return err
+	}
+	return in.adopt(t.f.Name(), d)
 }
 
 // named is a space and the digest, if it is known.
@@ -111,14 +128,14 @@ func checkRoom(dir string, want ocispec.Descriptor) error {
 	return nil
 }
 
-// fill copies r to f and compares it with want.
-func fill(ctx context.Context, f *os.File, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
+// fill copies r to w and compares it with want.
+func fill(ctx context.Context, w io.Writer, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
 	r = &reader{ctx: ctx, r: r}
 	if want.Size >= 0 {
 		r = io.LimitReader(r, want.Size+1)
 	}
 	h := alg.Hash()
-	n, err := io.CopyBuffer(io.MultiWriter(h, f), r, make([]byte, 64<<10)) // larger writes cost more: see package content
+	n, err := io.CopyBuffer(io.MultiWriter(h, w), r, make([]byte, 64<<10)) // larger writes cost more: see package content
 	if errors.Is(err, unix.ENOSPC) && want.Size > n {
 		return "", 0, fmt.Errorf("there was no room for the last %.1f MB of %.1f: %w", float64(want.Size-n)/1e6, float64(want.Size)/1e6, err)
 	}
@@ -134,13 +151,17 @@ func fill(ctx context.Context, f *os.File, alg digest.Algorithm, want ocispec.De
 
 // adopt makes the file at path blob d of the ingest.
 func (in *Ingest) adopt(path string, d digest.Digest) error {
-	name := filepath.Join(in.dir, d.Algorithm().String()+"-"+d.Encoded())
+	name := filepath.Join(in.dir, fileName(d))
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if err := os.Rename(path, name); err != nil {
 		return err
 	}
 	in.blobs[d] = &file{path: name}
+	if _, twice := in.kept[d]; twice {
+		delete(in.kept, d)
+		_ = in.store.removeKept(in.store.keptPath(d)) // it only takes room, for a day
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ const (
 	Snapshot  Kind = "snapshot" // by driver/key
 	Data      Kind = "data"     // by driver/id
 	Staging   Kind = "staging"  // what is on its way in or out, by its path
+	KeptBlob  Kind = "kept"     // a blob for a later try to load its image, by its digest
 )
 
 // ID names a node: no two of one kind have the same name.
@@ -80,6 +81,17 @@ func (g *Graph) Node(id ID) (Node, bool) {
 // Nodes returns all nodes in the order of their kinds and names.
 func (g *Graph) Nodes() []Node {
 	return sorted(slices.AppendSeq(make([]*Node, 0, len(g.nodes)), maps.Values(g.nodes)))
+}
+
+// KeptBlobs returns the nodes of the kind KeptBlob that are kept, in the order of their names.
+func (g *Graph) KeptBlobs() []ID {
+	var list []ID
+	for _, n := range g.Nodes() {
+		if n.Kind == KeptBlob && n.Kept {
+			list = append(list, n.ID)
+		}
+	}
+	return list
 }
 
 // Reach returns the nodes of the graph that those in from need, directly or not, and from itself.

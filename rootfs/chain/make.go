@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -38,14 +39,14 @@ func (u *session) run(ctx context.Context) error {
 		if errdefs.IsNotFound(err) && errors.Is(u.stillThere(ctx), ErrChanged) {
 			err = errors.Join(ErrChanged, err)
 		}
-		return errors.Join(before.Explain(err, u.unfinished), u.retract(ctx))
+		return errors.Join(before.Explain(err, u.layers), u.retract(ctx))
 	}
 	locked := false
 	err := u.Locked(ctx, func() error {
 		locked = true
 		err := u.publish(ctx)
 		if err != nil {
-			err = errors.Join(before.Explain(err, u.unfinished), u.retractLocked(ctx))
+			err = errors.Join(before.Explain(err, u.layers), u.retractLocked(ctx))
 		}
 		return err
 	})
@@ -255,13 +256,15 @@ func (u *session) retractLocked(ctx context.Context) error {
 	return errors.Join(err, u.task.Retract(ctx, u.committed))
 }
 
-// unfinished returns how many layers are not unpacked, those that share another's bytes aside, and the size of their blobs.
-func (u *session) unfinished() (count int, size int64) {
+// layers returns what is to be unpacked, and what was; those that share another's bytes aside.
+func (u *session) layers() (list []full.Layer) {
 	for _, st := range u.plan.steps {
-		if st.tree == nil && st.like == nil && st.donor == "" {
-			count++
-			size += st.blob().Size
+		switch {
+		case st.tree != nil:
+			list = append(list, full.Layer{Unpacked: st.tree.applied.Size})
+		case st.like == nil && st.donor == "":
+			list = append(list, full.Layer{Blob: st.blob().Size, Open: func() (io.ReadCloser, error) { return st.source.Open(st.layer) }})
 		}
 	}
-	return count, size
+	return list
 }

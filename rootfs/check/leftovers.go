@@ -9,6 +9,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/internal/flock"
 )
 
@@ -41,6 +42,9 @@ func (c *checker) ingests() error {
 		return nil
 	}
 	for _, e := range entries {
+		if e.Name() == blob.KeptDir {
+			continue // for a day
+		}
 		path := filepath.Join(dir, e.Name())
 		l, err := flock.TryExclusive(path)
 		if err != nil { // somebody works with it, or it has gone

@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
@@ -30,7 +31,8 @@ func loadCommand(e *env.Env) *cli.Command {
 		Usage: "load images from an archive or an OCI layout",
 		Description: `The archive may be a docker-archive (docker save), an OCI archive, or the directory of an OCI layout, compressed
 or not. All its images are loaded and unpacked, or none: when there is no room
-for all, blobs and layers that were finished are deleted too.
+for all, what was unpacked is deleted, and complete blobs are kept for a day, so
+that the next load need not write them again (lrun image prune deletes them).
 
 Examples:
   lrun load -i busybox.tar
@@ -108,6 +110,19 @@ func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
+	records, err = addFrom(ctx, e, store, in, quiet, read)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return nil, keep(in, err)
+	}
+	if err == nil {
+		e.Added(ctx, store, records)
+		sweep(ctx, e)
+	}
+	return records, err
+}
+
+// addFrom takes in the images that read finds, with its blobs in the ingest in.
+func addFrom(ctx context.Context, e *env.Env, store *rootfs.Store, in *blob.Ingest, quiet bool, read func(*blob.Ingest) ([]image.Candidate, error)) ([]image.Record, error) {
 	candidates, err := read(in)
 	if err != nil {
 		return nil, err
@@ -119,12 +134,16 @@ func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([
 	if err := healLayers(ctx, e, store, in, candidates, quiet); err != nil {
 		return nil, err
 	}
-	records, err = store.Add(ctx, in, candidates, report)
-	if err == nil {
-		e.Added(ctx, store, records)
-		sweep(ctx, e)
+	return store.Add(ctx, in, candidates, report)
+}
+
+// keep keeps the blobs of in, which are complete, after err, which says that there was no room for something else.
+func keep(in *blob.Ingest, err error) error {
+	kept, keepErr := in.Keep()
+	if kept.Count > 0 {
+		err = fmt.Errorf("%w; its complete blobs (%d, %s) are kept for a day, so that the next try need not write them: lrun image prune deletes them", err, kept.Count, format.Size(kept.Size))
 	}
-	return records, err
+	return errors.Join(err, keepErr)
 }
 
 // healLayers makes stored layers new that are damaged, and says so unless quiet.

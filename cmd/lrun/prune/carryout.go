@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/each"
@@ -20,13 +21,14 @@ import (
 // outcome is what goes, or has gone.
 type outcome struct {
 	containers, volumes, leftovers []string
+	blobs                          []string // digests
 	images                         []rootfs.Removed
 	bytes                          int64
 }
 
 // expected is the outcome of a plan that nothing comes in the way of.
 func (p *plan) expected(root string) outcome {
-	o := outcome{p.containers, p.volumes, relative(root, p.leftovers), p.removed, p.total()}
+	o := outcome{p.containers, p.volumes, relative(root, p.leftovers), p.blobs, p.removed, p.total()}
 	for _, path := range p.cgroups {
 		o.leftovers = append(o.leftovers, "cgroup "+path)
 	}
@@ -60,7 +62,8 @@ func (p *plan) carryOut(ctx context.Context, e *env.Env, taggedToo bool) (outcom
 		})
 		errs = append(errs, err)
 	}
-	errs = append(errs, p.sweep(ctx, e))
+	o.blobs, err = p.removeBlobs(e)
+	errs = append(errs, err, p.sweep(ctx, e))
 	var swept []gc.Node
 	for _, n := range p.leftovers {
 		if gone(n) {
@@ -71,6 +74,26 @@ func (p *plan) carryOut(ctx context.Context, e *env.Env, taggedToo bool) (outcom
 	o.leftovers = append(relative(e.Root(), swept), groups...)
 	o.bytes = p.reclaimed(before - p.indexBlocks())
 	return o, errors.Join(append(errs, err)...)
+}
+
+// removeBlobs removes the blobs of the plan and returns those that it has removed.
+func (p *plan) removeBlobs(e *env.Env) (removed []string, err error) {
+	if len(p.blobs) == 0 {
+		return nil, nil
+	}
+	blobs, err := e.Blobs()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, d := range p.blobs {
+		err := blobs.RemoveKept(digest.Digest(d))
+		if err == nil {
+			removed = append(removed, d)
+		}
+		errs = append(errs, err)
+	}
+	return removed, errors.Join(errs...)
 }
 
 // indexBlocks is how many bytes the index of the images takes on disk.
@@ -158,6 +181,7 @@ func (o outcome) write(e *env.Env, dryRun bool) error {
 		{"Deleted Containers:", o.containers},
 		{"Deleted Volumes:", o.volumes},
 		{"Deleted Images:", images},
+		{"Deleted blobs of images that there was no room for:", o.blobs},
 		{"Deleted leftovers of killed processes:", o.leftovers},
 	} {
 		if len(section.lines) > 0 {

@@ -36,6 +36,7 @@ type plan struct {
 	containers []string // ids, the newest first
 	images     []digest.Digest
 	volumes    []string
+	blobs      []string         // digests of those that were kept of images that there was no room for
 	removed    []rootfs.Removed // what would become of images, in their order
 	leftovers  []gc.Node
 	cgroups    []string
@@ -76,6 +77,11 @@ func makePlan(ctx context.Context, e *env.Env, r request) (*plan, error) {
 	}
 	for _, id := range p.images {
 		dropped = append(dropped, gc.ID{Kind: gc.Image, Name: id.String()})
+	}
+	if r.image != nil {
+		for _, id := range g.KeptBlobs() {
+			p.blobs, dropped = append(p.blobs, id.Name), append(dropped, id)
+		}
 	}
 	for _, name := range p.volumes {
 		dropped = append(dropped, gc.ID{Kind: gc.Volume, Name: name})

@@ -29,11 +29,14 @@ type kind struct {
 	all      string // usage of --all; empty: there is none
 	volumes  bool   // whether there is --volumes
 	filters  string
+	more     string // what goes too
 	choose   func(options) (request, error)
 	warnings func(options) []string // what may go, as the user is warned of it
 }
 
 const ageAndLabels = "Filters: until=24h|TIME (made before then), label=NAME[=VALUE], label!=NAME[=VALUE]."
+
+const blobsToo = " Blobs that are kept of images that there was no room for go too."
 
 // Containers makes `lrun container prune`.
 func Containers(e *env.Env) *cli.Command {
@@ -50,7 +53,7 @@ func Containers(e *env.Env) *cli.Command {
 // Images makes `lrun image prune`.
 func Images(e *env.Env) *cli.Command {
 	return command(e, kind{
-		usage: "remove the images without a name that no container uses", all: "those with a name too", filters: ageAndLabels,
+		usage: "remove the images without a name that no container uses", all: "those with a name too", filters: ageAndLabels, more: blobsToo,
 		choose: func(o options) (request, error) {
 			c, err := parseChoice(o.filters.Value(), e.Now())
 			return request{image: c.image(e), taggedToo: o.all}, err
@@ -85,7 +88,7 @@ func Volumes(e *env.Env) *cli.Command {
 func System(e *env.Env) *cli.Command {
 	return command(e, kind{
 		usage: "remove the containers that do not run, and images without a name that no container uses",
-		all:   "images with a name too", volumes: true, filters: ageAndLabels,
+		all:   "images with a name too", volumes: true, filters: ageAndLabels, more: blobsToo,
 		choose: func(o options) (request, error) {
 			c, err := parseChoice(o.filters.Value(), e.Now())
 			r := request{container: c.container, image: c.image(e), taggedToo: o.all}
@@ -119,7 +122,7 @@ func command(e *env.Env, k kind) *cli.Command {
 	var o options
 	cmd := &cli.Command{
 		Usage: k.usage,
-		Description: k.filters + ` What lrun processes that were killed have left goes too.
+		Description: k.filters + k.more + ` What lrun processes that were killed have left goes too.
 --dry-run shows what would go and how many bytes on disk, and removes nothing. On xfs the directories of what is gone shrink too, by a
 few kilobytes that are not counted.`,
 		Flags: []cli.Flag{

@@ -4,8 +4,11 @@ package full
 import (
 	"errors"
 	"fmt"
+	"io"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/lrun-dev/lrun/layer"
 )
 
 // Room is what was free in the file system of a directory.
@@ -23,10 +26,16 @@ func statfs(dir string) unix.Statfs_t {
 	return st
 }
 
-// Explain adds to err, when it is of a full file system, which one it is, what was free, what was left to do, and what to do. left returns how
-// many layers were not unpacked, and the size of their blobs.
-func (r Room) Explain(err error, left func() (count int, size int64)) error {
-	const mb = 1e6
+// Layer is one that is, or was to be, unpacked.
+type Layer struct {
+	Unpacked int64 // how many bytes were
+	Blob     int64 // the size of its blob, when it is not unpacked
+	Open     func() (io.ReadCloser, error)
+}
+
+// Explain adds to err, when it is of a full file system, which one it is, what was free, what is missing, and what to do. layers returns
+// all that the task unpacks.
+func (r Room) Explain(err error, layers func() []Layer) error {
 	what := ""
 	switch {
 	case errors.Is(err, unix.EDQUOT):
@@ -36,9 +45,42 @@ func (r Room) Explain(err error, left func() (count int, size int64)) error {
 	case r.room.Files > 0 && statfs(r.dir).Ffree == 0:
 		what = fmt.Sprintf("it has no inode left, %d were free before", r.room.Ffree)
 	default:
-		count, size := left()
-		what = fmt.Sprintf("%.1f MB were free before, and more is needed, with %d layers not unpacked yet that have %.1f MB as blobs",
-			float64(r.room.Bavail)*float64(r.room.Bsize)/mb, count, float64(size)/mb)
+		what = r.missing(layers())
 	}
 	return fmt.Errorf("%w (the file system of %q is full: %s; what was unpacked is deleted again: make room there, or choose another --root)", err, r.dir, what)
+}
+
+// missing says how much room there was and how much more layers need, as far as their blobs tell.
+func (r Room) missing(layers []Layer) string {
+	const mb = 1e6
+	free := int64(min(r.room.Bavail*uint64(r.room.Bsize), 1<<62))
+	var needed, blobs int64
+	left := 0
+	for _, l := range layers {
+		needed += l.Unpacked
+		if l.Open != nil {
+			left++
+			blobs += l.Blob
+			needed += l.expanded()
+		}
+	}
+	more := "more is needed"
+	if needed > free {
+		more = fmt.Sprintf("at least %.1f MB more are needed, as far as the blobs tell", float64(needed-free)/mb)
+	}
+	return fmt.Sprintf("%.1f MB were free before, and %s, with %d layers not unpacked yet that have %.1f MB as blobs",
+		float64(free)/mb, more, left, float64(blobs)/mb)
+}
+
+// expanded is how many bytes the blob of l says that it holds.
+func (l Layer) expanded() int64 {
+	blob, err := l.Open()
+	if err != nil {
+		return l.Blob
+	}
+	defer func() { _ = blob.Close() }() // it was only read
+	if r, ok := blob.(io.ReaderAt); ok {
+		return layer.Expanded(r, l.Blob)
+	}
+	return l.Blob
 }

@@ -169,7 +169,7 @@ func (v *inventory) parts(users map[gc.ID]int) func(gc.Node) part {
 		switch {
 		case lost[n.ID]:
 			return orphans
-		case n.Kind == gc.Staging, unpacking[n.ID]:
+		case n.Kind == gc.Staging, n.Kind == gc.KeptBlob, unpacking[n.ID]:
 			return staging
 		case v.containers[n.ID] && n.Kind == gc.Data:
 			return writable

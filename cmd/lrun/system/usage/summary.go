@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
@@ -92,7 +93,7 @@ func (v *inventory) amounts(ctx context.Context) (map[kind]amount, error) {
 		a.size += size
 		amounts[v.kind(n)] = a
 	}
-	kinds, dropped := []kind{images, containers, volumes}, [][]gc.ID{v.unused.Images, v.unused.Containers, v.unused.Volumes}
+	kinds, dropped := []kind{images, containers, volumes}, [][]gc.ID{slices.Concat(v.unused.Images, v.graph.KeptBlobs()), v.unused.Containers, v.unused.Volumes}
 	reclaimable := func(i int) (sum int64, _ error) {
 		for _, n := range v.graph.Lost(dropped[i]...) {
 			if v.kind(n) == kinds[i] {

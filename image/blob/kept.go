@@ -1,0 +1,148 @@
+package blob
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
+)
+
+// KeptDir is where blobs are kept, in the directory of the ingests.
+const KeptDir = "kept"
+
+// keepTime is how long a blob is kept that nobody asks for, as containerd keeps what is fetched for an image.
+const keepTime = 24 * time.Hour
+
+// Kept are blobs that were kept.
+type Kept struct {
+	Count int
+	Size  int64 // in bytes
+}
+
+// Keep moves the blobs of the ingest to where every later one finds them, for a day: for who could not finish what they are for,
+// and will try again. They are no blobs of the store. A blob that cannot be made durable is not kept, and the error says why; the
+// others are, and are no longer in the ingest.
+func (in *Ingest) Keep() (kept Kept, err error) {
+	var errs []error
+	for _, d := range in.Digests() {
+		size, err := in.keep(d)
+		if err == nil {
+			kept.Count++
+			kept.Size += size
+		}
+		errs = append(errs, err)
+	}
+	return kept, errors.Join(errs...)
+}
+
+// keep keeps blob d and returns its size.
+func (in *Ingest) keep(d digest.Digest) (int64, error) {
+	in.mu.Lock()
+	path := in.blobs[d].path
+	in.mu.Unlock()
+	fi, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err != nil { // the day begins
+		return 0, err
+	}
+	const tries = 3 // somebody may just remove the directory with its last blob
+	for range tries {
+		if err = os.Mkdir(filepath.Join(in.store.ingest, KeptDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			break
+		}
+		if err = in.move(d, in.store.keptPath(d)); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return fi.Size(), err
+}
+
+// fileName is the name of the file of blob d where it is not in the store.
+func fileName(d digest.Digest) string { return d.Algorithm().String() + "-" + d.Encoded() }
+
+// eachKept calls fn for each blob that is kept, with its file.
+func (s *Store) eachKept(fn func(d digest.Digest, path string, fi fs.FileInfo) error) error {
+	dir := filepath.Join(s.ingest, KeptDir)
+	entries, err := readDir(dir)
+	errs := []error{err}
+	for _, e := range entries {
+		algorithm, hex, _ := strings.Cut(e.Name(), "-")
+		d := digest.NewDigestFromEncoded(digest.Algorithm(algorithm), hex)
+		fi, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) || Validate(d) != nil {
+			continue
+		}
+		if err == nil {
+			err = fn(d, filepath.Join(dir, e.Name()), fi)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// RemoveKept removes a blob that Keep has kept. Removing what is gone is not an error.
+func (s *Store) RemoveKept(d digest.Digest) error {
+	if err := Validate(d); err != nil {
+		return fmt.Errorf("remove kept blob %q: %w", d, err)
+	}
+	return s.removeKept(s.keptPath(d))
+}
+
+// removeKept removes the file at path, and the directory when that was the last.
+func (s *Store) removeKept(path string) error {
+	err := os.RemoveAll(path)
+	_ = os.Remove(filepath.Dir(path)) // unless there are others
+	return err
+}
+
+// sweepKept removes those that were kept for long enough.
+func (s *Store) sweepKept() error {
+	return s.eachKept(func(_ digest.Digest, path string, fi fs.FileInfo) error {
+		if !expired(fi) {
+			return nil
+		}
+		return s.removeKept(path)
+	})
+}
+
+func expired(fi fs.FileInfo) bool { return time.Since(fi.ModTime()) > keepTime }
+
+// maxLike is how many blobs are compared with one that is written.
+const maxLike = 16
+
+// openLike opens blobs that were kept and may be the one of size bytes with digest d, of which either may be unknown.
+func (in *Ingest) openLike(d digest.Digest, size int64) (like []*os.File) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.kept == nil {
+		in.kept = map[digest.Digest]int64{}
+		// What cannot be looked at is written anew.
+		_ = in.store.eachKept(func(d digest.Digest, _ string, fi fs.FileInfo) error {
+			in.kept[d] = fi.Size()
+			return nil
+		})
+	}
+	for kept, length := range in.kept {
+		if d != "" && kept != d || size >= 0 && size != length || len(like) == maxLike {
+			continue
+		}
+		if f, err := os.OpenFile(in.store.keptPath(kept), os.O_RDONLY|unix.O_NOFOLLOW, 0); err == nil {
+			like = append(like, f)
+		}
+	}
+	return like
+}
+
+// keptPath is the file of blob d if that is kept.
+func (s *Store) keptPath(d digest.Digest) string {
+	return filepath.Join(s.ingest, KeptDir, fileName(d))
+}

@@ -1,0 +1,103 @@
+package blob
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+)
+
+// target is the file of a blob that is being written: as long as the bytes are those of a blob that was kept, that one; else a new one.
+type target struct {
+	dir  string
+	f    *os.File   // the new one, or nil
+	like []*os.File // kept ones; the first has all that was written so far, while there is no new one
+	same int64      // the bytes that the first has
+	buf  []byte
+}
+
+// Write implements io.Writer.
+func (t *target) Write(p []byte) (int, error) {
+	if t.f == nil && t.continues(p) {
+		t.same += int64(len(p))
+		return len(p), nil
+	}
+	if err := t.begin(); err != nil {
+		return 0, err
+	}
+	return t.f.Write(p)
+}
+
+// continues tells whether one of like goes on with p, and makes it the first. When none does, like stays as it is.
+func (t *target) continues(p []byte) bool {
+	for i, f := range t.like {
+		if t.has(f, p, t.same) && (i == 0 || t.alike(f)) {
+			t.like[0], t.like[i] = f, t.like[0]
+			return true
+		}
+	}
+	return false
+}
+
+// has tells whether f has p at off.
+func (t *target) has(f *os.File, p []byte, off int64) bool {
+	if cap(t.buf) < len(p) {
+		t.buf = make([]byte, len(p))
+	}
+	n, _ := f.ReadAt(t.buf[:len(p)], off)
+	return bytes.Equal(t.buf[:n], p)
+}
+
+// alike tells whether f begins as the first of like does, as far as that was compared.
+func (t *target) alike(f *os.File) bool {
+	first := make([]byte, 64<<10)
+	for off := int64(0); off < t.same; off += int64(len(first)) {
+		first = first[:min(int64(len(first)), t.same-off)]
+		if _, err := t.like[0].ReadAt(first, off); err != nil || !t.has(f, first, off) {
+			return false
+		}
+	}
+	return true
+}
+
+// begin makes the new file, with what was the same, unless there is one.
+func (t *target) begin() (err error) {
+	if t.f != nil {
+		return nil
+	}
+	if t.f, err = os.CreateTemp(t.dir, ""); err != nil {
+		return err
+	}
+	if t.same > 0 {
+		_, err = io.Copy(t.f, io.NewSectionReader(t.like[0], 0, t.same))
+	}
+	return err
+}
+
+// kept returns the kept blob that has all that was written and no more, if there is one.
+func (t *target) kept() (path string, ok bool) {
+	if t.f != nil {
+		return "", false
+	}
+	for i, f := range t.like {
+		if fi, err := f.Stat(); err == nil && fi.Size() == t.same && (i == 0 || t.alike(f)) {
+			return f.Name(), true
+		}
+	}
+	return "", false
+}
+
+// close closes the files, and removes the new one unless it has become a blob.
+func (t *target) close(made bool) error {
+	var errs []error
+	for _, f := range t.like {
+		errs = append(errs, f.Close())
+	}
+	if t.f != nil {
+		errs = append(errs, t.f.Close())
+		if !made {
+			errs = append(errs, os.Remove(t.f.Name()))
+		}
+	}
+	return errors.Join(errs...)
+}
