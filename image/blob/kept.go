@@ -127,7 +127,9 @@ func (in *Ingest) openLike(d digest.Digest, size int64) (like []*os.File) {
 		in.kept = map[digest.Digest]int64{}
 		// What cannot be looked at is written anew.
 		_ = in.store.eachKept(func(d digest.Digest, _ string, fi fs.FileInfo) error {
-			in.kept[d] = fi.Size()
+			if fi.Mode().IsRegular() {
+				in.kept[d] = fi.Size()
+			}
 			return nil
 		})
 	}
@@ -135,7 +137,7 @@ func (in *Ingest) openLike(d digest.Digest, size int64) (like []*os.File) {
 		if d != "" && kept != d || size >= 0 && size != length || len(like) == maxLike {
 			continue
 		}
-		if f, err := os.OpenFile(in.store.keptPath(kept), os.O_RDONLY|unix.O_NOFOLLOW, 0); err == nil {
+		if f, err := os.OpenFile(in.store.keptPath(kept), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
 			like = append(like, f)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/gc"
 )
@@ -146,6 +147,26 @@ func (do readerFunc) Read([]byte) (int, error) {
 		return 0, err
 	}
 	return 0, io.EOF
+}
+
+// TestKeptIsNoFile: what else has the name of a kept blob is in nobody's way.
+func TestKeptIsNoFile(t *testing.T) {
+	content := long("a", "a")
+	for name, place := range map[string]func(path string) error{
+		"FIFO":      func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"link":      func(path string) error { return os.Symlink("/dev/zero", path) },
+		"directory": func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		s := kept(t, "other")
+		if err := place(s.keptPath(digest.FromString(content))); err != nil {
+			t.Fatal(err)
+		}
+		in := begin(t, s)
+		d, _, err := in.WriteUnknown(t.Context(), -1, strings.NewReader(content))
+		if err != nil || text(t, in, d) != content {
+			t.Errorf("%s: other content, or %v", name, err)
+		}
+	}
 }
 
 // TestKeptSourceFails: a source that is not what was kept takes nothing away.
