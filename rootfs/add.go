@@ -26,7 +26,7 @@ import (
 // sees it; layers of candidates that are damaged themselves are for heal.Layers. Several processes that add the same layer at
 // once unpack it once. Every layer is verified against its DiffID; a layer that differs is
 // errdefs.ErrDataLoss, though the layer of that DiffID be there: a blob is read for that unless an image of the store has it with
-// the same DiffID. After an error, or when ctx is done, nothing of the images is in the store;
+// the same DiffID. After an error, or when ctx is done, nothing of the images is in the store, and their blobs are in the ingest;
 // after a kill nothing will be once Sweep has run. The caller closes in. progress, which may be nil,
 // is called from several goroutines, one at a time.
 func (s *Store) Add(ctx context.Context, in *blob.Ingest, candidates []image.Candidate, progress func(Event)) ([]image.Record, error) {
@@ -92,7 +92,7 @@ func (s *Store) publishImages(ctx context.Context, in *blob.Ingest, candidates [
 		err = s.Images.Put(ctx, records...)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.removeBlobs(context.WithoutCancel(ctx), digests))
+		return nil, errors.Join(err, s.removeBlobs(context.WithoutCancel(ctx), digests, in.TakeBack))
 	}
 	return records, nil
 }

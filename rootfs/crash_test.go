@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
 
+	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/layer/layertest"
 	"github.com/lrun-dev/lrun/mount"
 )
@@ -178,6 +179,52 @@ func TestFullFileSystem(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAddKeepsBlobs: of images that could not appear, at the very last, the store has nothing, and the ingest all blobs again.
+func TestAddKeepsBlobs(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		keep := w.mustAdd(t, small[0])
+		before := w.files(t)
+		in := w.begin(t)
+		late := spec{refs: []string{"late"}, layers: [][]byte{another}}
+		c, err := late.ingest(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		blobs := in.Digests()
+		index := filepath.Join(w.root, "images", "index.json")
+		bind := mount.Mount{Type: "bind", Source: index}
+		if err := bind.At(index); err != nil { // which then cannot be replaced
+			t.Fatal(err)
+		}
+		_, err = w.Add(t.Context(), in, []image.Candidate{c}, nil)
+		if unmountErr := mount.Unmount(index); unmountErr != nil {
+			t.Fatal(unmountErr)
+		}
+		if !errors.Is(err, unix.EBUSY) {
+			t.Fatalf("error %v", err)
+		}
+		if got := in.Digests(); !slices.Equal(got, blobs) || len(got) == 0 {
+			t.Errorf("the ingest has %v, had %v", got, blobs)
+		}
+		for _, d := range blobs {
+			if w.Blobs.Has(d) {
+				t.Errorf("blob %s is in the store", d)
+			}
+		}
+		if _, err := w.Add(t.Context(), in, []image.Candidate{c}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Remove(t.Context(), "late", true, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := in.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.unchanged(t, before)
+		w.agree(t, keep, small[0].layers)
+	})
 }
 
 // TestCtrlC cancels an Add at moments spread over all that it does. Nothing is left, without a sweep.

@@ -123,8 +123,8 @@ func (s *Store) retract(ctx context.Context, names []string) error {
 	return errors.Join(err, s.Snapshots.Discard(ctx, gone.orphans))
 }
 
-// removeBlobs removes those of digests that no image needs. The root is locked.
-func (s *Store) removeBlobs(ctx context.Context, digests []digest.Digest) error {
+// removeBlobs calls remove for those of digests that no image needs. The root is locked.
+func (s *Store) removeBlobs(ctx context.Context, digests []digest.Digest, remove func(digest.Digest) error) error {
 	needed, err := s.Images.Blobs(ctx)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (s *Store) removeBlobs(ctx context.Context, digests []digest.Digest) error 
 	var errs []error
 	for _, d := range digests {
 		if _, ok := needed[d]; !ok {
-			errs = append(errs, s.Blobs.Remove(d))
+			errs = append(errs, remove(d))
 		}
 	}
 	return errors.Join(errs...)

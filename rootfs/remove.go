@@ -104,7 +104,7 @@ func (s *Store) deleteImage(ctx context.Context, records []image.Record) (delete
 		gone, err = s.removeChains(ctx, chains, m, "")
 		deleted, orphans = append(deleted, gone.chains...), gone.orphans
 	}
-	err = errors.Join(err, s.removeBlobs(ctx, digests))
+	err = errors.Join(err, s.removeBlobs(ctx, digests, s.Blobs.Remove))
 	if damaged != nil { // its parts cannot be told from here
 		more, sweepErr := s.sweepLocked(ctx)
 		orphans, err = append(orphans, more...), errors.Join(err, sweepErr)

@@ -270,6 +270,19 @@ func (in *Ingest) move(d digest.Digest, target string) error {
 	return nil
 }
 
+// TakeBack takes blob d, which Publish has just given to the store, out of it again, into the ingest. Nothing may name it: the root is
+// locked. A blob that is not there is no error.
+func (in *Ingest) TakeBack(d digest.Digest) error {
+	path, err := in.store.path(d)
+	if err == nil {
+		err = in.adopt(path, d)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
 func (in *Ingest) syncFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
