@@ -108,7 +108,7 @@ func (s *Store) recordFaults(ctx context.Context, named map[string]bool) (faults
 			named[id] = true
 		}
 		f.Key = string(r.Key)
-		if _, f.Err = s.below(r); f.Err != nil && exists(f.Path) == nil {
+		if _, f.Err = s.below(r); f.Err != nil && !errdefs.IsConflict(f.Err) && exists(f.Path) == nil {
 			faults = append(faults, f)
 		}
 	}

@@ -72,7 +72,8 @@ func (s *Store) Walk(ctx context.Context, fn func(Info) error) error {
 }
 
 // Chain returns key and all below it, key first. It reads one small file for each. A chain with a gap, and one in which a record
-// does not say what is below it, is errdefs.ErrDataLoss.
+// does not say what is below it, is errdefs.ErrDataLoss; one that is removed meanwhile is errdefs.ErrNotFound, and one that is removed
+// and made anew errdefs.ErrConflict.
 func (s *Store) Chain(ctx context.Context, key string) ([]Info, error) {
 	r, err := s.lookup(key)
 	if err != nil {
@@ -97,12 +98,10 @@ func (s *Store) below(r *record.Record) (parent *record.Record, err error) {
 		parent, err = s.lookup(string(r.Parent))
 	}
 	if errors.Is(err, errdefs.ErrNotFound) || err == nil && !r.On(parent) {
-		return nil, fmt.Errorf("snapshot %q: its parent %q is not what it was made on, see lrun fsck --repair: %w", string(r.Key), string(r.Parent), errdefs.ErrDataLoss)
+		now, err := s.lookup(string(r.Key)) // it may have been removed, and then its parent
+		return nil, r.NotOn(now, err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return parent, nil
+	return parent, err
 }
 
 // checkBelow is below for a driver that mounts what r names below it; to others it means nothing.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/snapshot/id"
 )
@@ -377,4 +378,55 @@ func TestLongChain(t *testing.T) {
 	if len(c) != 500 {
 		t.Errorf("%d in the chain", len(c))
 	}
+}
+
+// TestChainWhileItGoes: a chain that is removed and made anew, again and again, is never taken for damaged.
+func TestChainWhileItGoes(t *testing.T) {
+	s, d := newStore(t)
+	s, err := OpenWith(filepath.Dir(d.dir), sharing{d}, atomicfile.Volatile)
+	must(t)(err)
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for range 500 {
+			err = errors.Join(err, again(t.Context(), s))
+		}
+		done <- err
+	}()
+	seen := map[string]int{}
+	for {
+		chain, err := s.Chain(t.Context(), "top")
+		switch {
+		case err == nil && len(chain) == 2:
+			seen["whole"]++
+		case errdefs.IsNotFound(err), errdefs.IsConflict(err):
+			seen["gone"]++
+		default:
+			t.Errorf("%+v, %v", chain, err)
+		}
+		select {
+		case err := <-done:
+			if err != nil || len(seen) != 2 {
+				t.Errorf("%v, %v", seen, err)
+			}
+			return
+		default:
+		}
+	}
+}
+
+// again makes a chain of two and removes it.
+func again(ctx context.Context, s *Store) error {
+	parent := ""
+	for _, name := range []string{"base", "top"} {
+		_, err := s.Prepare(ctx, "making", parent, WithVolatile())
+		if err == nil {
+			err = s.Commit(ctx, name, "making")
+		}
+		if err != nil {
+			return err
+		}
+		parent = name
+	}
+	return errors.Join(s.Remove(ctx, "top"), s.Remove(ctx, "base"))
 }

@@ -36,7 +36,7 @@ func (m *Maker) Make(ctx context.Context, t Task) error {
 func (u *session) run(ctx context.Context) error {
 	before := full.Look(u.root)
 	if err := u.make(ctx); err != nil {
-		if errdefs.IsNotFound(err) && errors.Is(u.stillThere(ctx), ErrChanged) {
+		if errdefs.IsConflict(err) || errdefs.IsNotFound(err) && errors.Is(u.stillThere(ctx), ErrChanged) {
 			err = errors.Join(ErrChanged, err)
 		}
 		return errors.Join(before.Explain(err, u.layers), u.retract(ctx))

@@ -72,6 +72,18 @@ func (r *Record) On(parent *Record) bool {
 	return ok && strings.TrimPrefix(rest, " ") == parent.Below
 }
 
+// NotOn is the error of r, which does not stand on its parent: damage, unless now, the record in its place, or err, of reading that,
+// says that it was removed or made anew meanwhile.
+func (r *Record) NotOn(now *Record, err error) error {
+	if err != nil {
+		return err
+	}
+	if now.ID != r.ID || now.Below != r.Below {
+		return fmt.Errorf("snapshot %q: it was made anew meanwhile, try again: %w", string(r.Key), errdefs.ErrConflict)
+	}
+	return fmt.Errorf("snapshot %q: its parent %q is not what it was made on, see lrun fsck --repair: %w", string(r.Key), string(r.Parent), errdefs.ErrDataLoss)
+}
+
 // Bare is r without what the record that it is kept in says too.
 func (r *Record) Bare() *Record {
 	b := *r
