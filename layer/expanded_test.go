@@ -44,23 +44,16 @@ func TestExpanded(t *testing.T) {
 		blob []byte
 		want int64
 	}{
-		"plain":             {plain, 60_000},
-		"gzip":              {zipped.Bytes(), 60_000},
-		"zstd":              {framed, 60_000},
-		"zstd of a stream":  {stream.Bytes(), int64(stream.Len())},
-		"gzip, cut off":     {zipped.Bytes()[:3], 3},
-		"gzip with zeros":   {append(bytes.Clone(zipped.Bytes()), make([]byte, 8)...), int64(zipped.Len()) + 8},
-		"zstd, cut off":     {framed[:4], 4},
-		"nothing":           {nil, 0},
-		"shorter than said": {zipped.Bytes()[:20], 20 + 0},
+		"plain":            {plain, 60_000},
+		"gzip":             {zipped.Bytes(), 60_000},
+		"zstd":             {framed, 60_000},
+		"zstd of a stream": {stream.Bytes(), int64(stream.Len())},
+		"gzip, cut off":    {zipped.Bytes()[:3], 3},
+		"gzip with zeros":  {append(bytes.Clone(zipped.Bytes()), make([]byte, 8)...), int64(zipped.Len()) + 8},
+		"zstd, cut off":    {framed[:4], 4},
+		"nothing":          {nil, 0},
 	} {
 		got := Expanded(bytes.NewReader(c.blob), int64(len(c.blob)))
-		if name == "shorter than said" { // its end is anything
-			if got < c.want {
-				t.Errorf("%s: %d", name, got)
-			}
-			continue
-		}
 		if got != c.want {
 			t.Errorf("%s: %d, want %d", name, got, c.want)
 		}

@@ -142,9 +142,9 @@ func TestFullFileSystem(t *testing.T) {
 		image   spec
 		says    string
 	}{
-		{mount.Option{Key: "size", Value: "700k"}, big, `MB were free before, and at least 1\.[123] MB more are needed, as far as the blobs tell, with [1-9] layers not unpacked yet that have 0\.0 MB as blobs; what was unpacked is deleted`},
-		{mount.Option{Key: "size", Value: "1000k"}, big, `MB were free before, and at least 0\.9 MB more are needed, as far as the blobs tell, with [1-9] layers not unpacked yet that have 0\.0 MB as blobs; what was unpacked is deleted`},
-		{mount.Option{Key: "size", Value: "1500k"}, big, `MB were free before, and at least 0\.4 MB more are needed, as far as the blobs tell, with [1-9] layers not unpacked yet that have 0\.0 MB as blobs; what was unpacked is deleted`},
+		{mount.Option{Key: "size", Value: "700k"}, big, `MB were free before, and by what the blobs say 1\.[123] MB more are needed, with [1-9] layers not unpacked yet that have 0\.0 MB as blobs; what was unpacked is deleted`},
+		{mount.Option{Key: "size", Value: "1000k"}, big, `MB were free before, and by what the blobs say 0\.9 MB more are needed, with [1-9] layers not unpacked yet that have 0\.0 MB as blobs; what was unpacked is deleted`},
+		{mount.Option{Key: "size", Value: "1500k"}, big, `MB were free before, and by what the blobs say 0\.4 MB more are needed, with [1-9] layers not unpacked yet that have 0\.0 MB as blobs; what was unpacked is deleted`},
 		{mount.Option{Key: "nr_inodes", Value: "150"}, inodes, "no inode left"},
 		{mount.Option{Key: "nr_inodes", Value: "250"}, inodes, "no inode left"},
 	} {

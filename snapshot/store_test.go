@@ -382,7 +382,7 @@ func TestLongChain(t *testing.T) {
 
 // TestChainWhileItGoes: a chain that is removed and made anew, again and again, is never taken for damaged.
 func TestChainWhileItGoes(t *testing.T) {
-	s, d := newStore(t)
+	_, d := newStore(t)
 	s, err := OpenWith(filepath.Dir(d.dir), sharing{d}, atomicfile.Volatile)
 	must(t)(err)
 	done := make(chan error, 1)

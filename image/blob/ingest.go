@@ -29,7 +29,7 @@ type Ingest struct {
 
 	mu    sync.Mutex
 	blobs map[digest.Digest]*file
-	kept  map[digest.Digest]int64 // blobs that Keep has kept and nobody has taken, and their sizes; nil: nobody has looked
+	kept  map[digest.Digest]int64 // blobs that Keep had kept, and their sizes; nil: nobody has looked
 }
 
 // file holds one blob. Writing the blob again makes a new one.
@@ -62,15 +62,19 @@ func (in *Ingest) WriteUnknown(ctx context.Context, size int64, r io.Reader) (di
 
 // write takes in r, hashed with alg, if it is what want describes.
 func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (d digest.Digest, n int64, err error) {
-	t := &target{dir: in.dir, like: in.openLike(want.Digest, want.Size)}
+	t := &target{dir: in.dir, alg: alg, like: in.openLike(want.Digest, want.Size), sum: alg.Hash(), room: in.store.Yield}
 	made := false
 	defer func() { err = errors.Join(err, t.close(made)) }()
 	if len(t.like) == 0 {
-		if err := checkRoom(in.dir, want); err != nil {
+		err := checkRoom(in.dir, want)
+		if err != nil && in.store.Yield() {
+			err = checkRoom(in.dir, want)
+		}
+		if err != nil {
 			return "", 0, fmt.Errorf("write blob%s: %w", named(want.Digest), err)
 		}
 	}
-	if d, n, err = fill(ctx, t, alg, want, r); err == nil {
+	if d, n, err = fill(ctx, t, want, r); err == nil {
 		err = in.finish(t, d)
 	}
 	if err != nil {
@@ -82,8 +86,9 @@ func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.
 
 // finish makes what t has blob d of the ingest.
 func (in *Ingest) finish(t *target, d digest.Digest) error {
-	if path, ok := t.kept(); ok {
-		err := in.adopt(path, d)
+	if f := t.kept(); f != nil {
+		// It stays kept until it is published: this try may be cut off, too.
+		err := in.link(f, d)
 		if !errors.Is(err, fs.ErrNotExist) { // else somebody has removed it
 			return err
 		}
@@ -99,6 +104,22 @@ func (in *Ingest) finish(t *target, d digest.Digest) error {
 		return err
 	}
 	return in.adopt(t.f.Name(), d)
+}
+
+// link makes the kept blob f blob d of the ingest, too.
+func (in *Ingest) link(f *os.File, d digest.Digest) error {
+	path := filepath.Join(in.dir, "kept-"+fileName(d))
+	if err := os.Link(f.Name(), path); err != nil {
+		return err
+	}
+	was, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if is, err := os.Lstat(path); err != nil || !os.SameFile(was, is) {
+		return errors.Join(err, os.Remove(path), fs.ErrNotExist)
+	}
+	return in.adopt(path, d)
 }
 
 // named is a space and the digest, if it is known.
@@ -128,14 +149,13 @@ func checkRoom(dir string, want ocispec.Descriptor) error {
 	return nil
 }
 
-// fill copies r to w and compares it with want.
-func fill(ctx context.Context, w io.Writer, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
+// fill copies r to t and compares it with want.
+func fill(ctx context.Context, t *target, want ocispec.Descriptor, r io.Reader) (digest.Digest, int64, error) {
 	r = &reader{ctx: ctx, r: r}
 	if want.Size >= 0 {
 		r = io.LimitReader(r, want.Size+1)
 	}
-	h := alg.Hash()
-	n, err := io.CopyBuffer(io.MultiWriter(h, w), r, make([]byte, 64<<10)) // larger writes cost more: see package content
+	n, err := io.CopyBuffer(io.MultiWriter(t, t.sum), r, make([]byte, 64<<10)) // larger writes cost more: see package content
 	if errors.Is(err, unix.ENOSPC) && want.Size > n {
 		return "", 0, fmt.Errorf("there was no room for the last %.1f MB of %.1f: %w", float64(want.Size-n)/1e6, float64(want.Size)/1e6, err)
 	}
@@ -145,7 +165,7 @@ func fill(ctx context.Context, w io.Writer, alg digest.Algorithm, want ocispec.D
 	if want.Size >= 0 && n > want.Size {
 		return "", 0, &Mismatch{Want: want, Size: n}
 	}
-	d := digest.NewDigest(alg, h)
+	d := digest.NewDigest(t.alg, t.sum)
 	return d, n, Compare(want, d, n)
 }
 
@@ -158,10 +178,6 @@ func (in *Ingest) adopt(path string, d digest.Digest) error {
 		return err
 	}
 	in.blobs[d] = &file{path: name}
-	if _, twice := in.kept[d]; twice {
-		delete(in.kept, d)
-		_ = in.store.removeKept(in.store.keptPath(d)) // it only takes room, for a day
-	}
 	return nil
 }
 
@@ -239,6 +255,7 @@ func (in *Ingest) publish() error {
 		if err := in.move(d, target); err != nil {
 			return err
 		}
+		_ = os.Remove(in.store.keptPath(d)) // the sweep does, too
 		for ; !dirs[dir] && dir != filepath.Dir(in.store.layout); dir = filepath.Dir(dir) {
 			dirs[dir] = true
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -26,19 +27,22 @@ type Kept struct {
 }
 
 // Keep moves the blobs of the ingest to where every later one finds them, for a day: for who could not finish what they are for,
-// and will try again. They are no blobs of the store. A blob that cannot be made durable is not kept, and the error says why; the
-// others are, and are no longer in the ingest.
-func (in *Ingest) Keep() (kept Kept, err error) {
-	var errs []error
+// and will try again. They are no blobs of the store, and give way to those that need their room. A blob that cannot be made durable is
+// not kept, and the error says why for the first of them; the others are, and are no longer in the ingest.
+func (in *Ingest) Keep() (kept Kept, first error) {
+	if err := os.Mkdir(filepath.Join(in.store.ingest, KeptDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return kept, fmt.Errorf("keep blobs: %w", err)
+	}
 	for _, d := range in.Digests() {
 		size, err := in.keep(d)
 		if err == nil {
 			kept.Count++
 			kept.Size += size
+		} else if first == nil {
+			first = fmt.Errorf("keep blob %s: %w", d, err)
 		}
-		errs = append(errs, err)
 	}
-	return kept, errors.Join(errs...)
+	return kept, first
 }
 
 // keep keeps blob d and returns its size.
@@ -54,16 +58,7 @@ func (in *Ingest) keep(d digest.Digest) (int64, error) {
 	if err := os.Chtimes(path, now, now); err != nil { // the day begins
 		return 0, err
 	}
-	const tries = 3 // somebody may just remove the directory with its last blob
-	for range tries {
-		if err = os.Mkdir(filepath.Join(in.store.ingest, KeptDir), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			break
-		}
-		if err = in.move(d, in.store.keptPath(d)); !errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-	}
-	return fi.Size(), err
+	return fi.Size(), in.move(d, in.store.keptPath(d))
 }
 
 // fileName is the name of the file of blob d where it is not in the store.
@@ -94,30 +89,37 @@ func (s *Store) RemoveKept(d digest.Digest) error {
 	if err := Validate(d); err != nil {
 		return fmt.Errorf("remove kept blob %q: %w", d, err)
 	}
-	return s.removeKept(s.keptPath(d))
+	return os.RemoveAll(s.keptPath(d))
 }
 
-// removeKept removes the file at path, and the directory when that was the last.
-func (s *Store) removeKept(path string) error {
-	err := os.RemoveAll(path)
-	_ = os.Remove(filepath.Dir(path)) // unless there are others
-	return err
-}
-
-// sweepKept removes those that were kept for long enough.
+// sweepKept removes those that were kept for long enough, or are in the store by now.
 func (s *Store) sweepKept() error {
-	return s.eachKept(func(_ digest.Digest, path string, fi fs.FileInfo) error {
-		if !expired(fi) {
+	return s.eachKept(func(d digest.Digest, path string, fi fs.FileInfo) error {
+		if !expired(fi) && !s.Has(d) {
 			return nil
 		}
-		return s.removeKept(path)
+		return os.RemoveAll(path)
 	})
+}
+
+// Yield removes all blobs that are kept, except those that a living ingest has taken, and tells whether there is more room now.
+func (s *Store) Yield() (more bool) {
+	// What resists only takes room.
+	_ = s.eachKept(func(_ digest.Digest, path string, fi fs.FileInfo) error {
+		if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
+			return nil
+		}
+		err := os.RemoveAll(path)
+		more = more || err == nil && fi.Size() > 0
+		return err
+	})
+	return more
 }
 
 func expired(fi fs.FileInfo) bool { return time.Since(fi.ModTime()) > keepTime }
 
-// maxLike is how many blobs are compared with one that is written.
-const maxLike = 16
+// maxLike is how many blobs are compared with one that is written, so that there are descriptors for them.
+const maxLike = 200
 
 // openLike opens blobs that were kept and may be the one of size bytes with digest d, of which either may be unknown.
 func (in *Ingest) openLike(d digest.Digest, size int64) (like []*os.File) {

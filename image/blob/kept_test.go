@@ -66,14 +66,17 @@ func TestKept(t *testing.T) {
 			if err := in.Write(t.Context(), desc, iotest.HalfReader(strings.NewReader(content))); err != nil {
 				t.Fatal(err)
 			}
-			if got := inode(s.keptPath(d)); got != nil {
-				t.Errorf("it is still kept: %v", got)
-			}
 			if got := text(t, in, d); got != content {
 				t.Errorf("the ingest has %d bytes of other content", len(got))
 			}
+			if got := inode(s.keptPath(d)); got == nil {
+				t.Error("a try that is cut off now would take it away")
+			}
 			if err := in.Publish(); err != nil {
 				t.Fatal(err)
+			}
+			if got := inode(s.keptPath(d)); got != nil {
+				t.Errorf("it is still kept: %v", got)
 			}
 			path, err := s.Path(d)
 			if after := inode(path); err != nil || !os.SameFile(before, after) || after.Mode() != 0o644 {
@@ -132,8 +135,11 @@ func TestKeptDamaged(t *testing.T) {
 			if got := text(t, in, d); got != content {
 				t.Errorf("the ingest has %d other bytes", len(got))
 			}
-			if got := inode(filepath.Join(s.ingest, KeptDir)); got != nil {
-				t.Errorf("something is still kept: %v", got)
+			if err := in.Publish(); err != nil {
+				t.Fatal(err)
+			}
+			if got := files(t, filepath.Join(s.ingest, KeptDir)); len(got) != 0 {
+				t.Errorf("kept are %v", got)
 			}
 		})
 	}
@@ -147,6 +153,52 @@ func (do readerFunc) Read([]byte) (int, error) {
 		return 0, err
 	}
 	return 0, io.EOF
+}
+
+// TestKeptChanges: bytes that were already compared and then change are not taken for what they were.
+func TestKeptChanges(t *testing.T) {
+	content, other := long("a", "a"), long("a", "b")
+	for name, damage := range map[string]func(path string) error{
+		"changed": func(path string) error { return os.WriteFile(path, []byte(long("b", "a")), 0o600) },
+		"short":   func(path string) error { return os.Truncate(path, 50<<10) },
+	} {
+		s := kept(t, content)
+		in := begin(t, s)
+		later := readerFunc(func() error { return damage(s.keptPath(digest.FromString(content))) })
+		r := io.MultiReader(strings.NewReader(other[:100<<10]), later, strings.NewReader(other[100<<10:]))
+		d, _, err := in.WriteUnknown(t.Context(), int64(len(other)), r)
+		if err == nil || !errors.Is(err, errdefs.ErrDataLoss) || !strings.Contains(err.Error(), "changed while it was read: remove it") {
+			t.Errorf("%s: %s, %v", name, d, err)
+		}
+		if got := files(t, in.dir); len(got) != 0 {
+			t.Errorf("%s: the ingest has %v", name, got)
+		}
+	}
+}
+
+// TestYield: kept blobs give way, but for those that somebody has just taken.
+func TestYield(t *testing.T) {
+	s := kept(t, "one", "two")
+	in := begin(t, s)
+	one := write(t, in, "one")
+	if more := s.Yield(); !more {
+		t.Error("there is no more room")
+	}
+	if got := files(t, filepath.Join(s.ingest, KeptDir)); !slices.Equal(got, []string{fileName(one)}) {
+		t.Errorf("kept are %v", got)
+	}
+	if more := s.Yield(); more {
+		t.Error("a blob that is in an ingest made room")
+	}
+	if got, err := in.Keep(); err != nil || got != (Kept{1, 3}) {
+		t.Errorf("kept again %+v, %v", got, err)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := inode(s.keptPath(one)); got == nil {
+		t.Error("it is not kept any more")
+	}
 }
 
 // TestKeptIsNoFile: what else has the name of a kept blob is in nobody's way.
@@ -188,6 +240,34 @@ func TestKeptSourceFails(t *testing.T) {
 	}
 }
 
+// TestKeptSurvivesTries: a try that ends before it has published takes nothing away, and neither does one that was killed.
+func TestKeptSurvivesTries(t *testing.T) {
+	s := kept(t, "one", "two")
+	before := files(t, s.ingest)
+	closed, killed := begin(t, s), begin(t, s)
+	for _, in := range []*Ingest{closed, killed} {
+		write(t, in, "one")
+	}
+	if err := errors.Join(closed.Close(), killed.lock.Unlock(), s.Sweep()); err != nil {
+		t.Fatal(err)
+	}
+	if after := files(t, s.ingest); !slices.Equal(before, after) {
+		t.Errorf("kept are %v, were %v", after, before)
+	}
+	in := begin(t, s)
+	in.kept = map[digest.Digest]int64{} // as of a process that has looked before
+	write(t, in, "one")
+	if err := errors.Join(in.Publish(), os.Link(filepath.Join(s.layout, "blobs", "sha256", digest.FromString("one").Encoded()), s.keptPath(digest.FromString("one")))); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(in.Close(), s.Sweep()); err != nil {
+		t.Fatal(err)
+	}
+	if got := files(t, filepath.Join(s.ingest, KeptDir)); !slices.Equal(got, []string{fileName(digest.FromString("two"))}) {
+		t.Errorf("kept are %v", got)
+	}
+}
+
 // TestKeptForADay: Sweep leaves blobs that were kept for less than a day, and the graph has them.
 func TestKeptForADay(t *testing.T) {
 	s := kept(t, "old", "new")
@@ -218,7 +298,7 @@ func TestKeptForADay(t *testing.T) {
 	if err := errors.Join(os.Remove(stranger), s.RemoveKept(digest.FromString("new")), s.RemoveKept(digest.FromString("new"))); err != nil {
 		t.Fatal(err)
 	}
-	if got := files(t, s.ingest); len(got) != 0 {
+	if got := files(t, s.ingest); !slices.Equal(got, []string{KeptDir}) {
 		t.Errorf("left are %v", got)
 	}
 	if err := s.RemoveKept("sha256:../../x"); !errors.Is(err, errdefs.ErrInvalidArgument) {

@@ -3,20 +3,29 @@ package blob
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"hash"
 	"io"
 	"os"
+
+	"github.com/containerd/errdefs"
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sys/unix"
 )
 
 // target is the file of a blob that is being written: as long as the bytes are those of a blob that was kept, that one; else a new one.
 type target struct {
 	dir  string
+	alg  digest.Algorithm
 	f    *os.File   // the new one, or nil
 	like []*os.File // kept ones; the first has all that was written so far, while there is no new one
 	same int64      // the bytes that the first has
+	sum  hash.Hash  // of what was written before
 	buf  []byte
+	room func() bool // makes room, and tells whether it could
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. What it has written before is in sum by then.
 func (t *target) Write(p []byte) (int, error) {
 	if t.f == nil && t.continues(p) {
 		t.same += int64(len(p))
@@ -25,7 +34,13 @@ func (t *target) Write(p []byte) (int, error) {
 	if err := t.begin(); err != nil {
 		return 0, err
 	}
-	return t.f.Write(p)
+	n, err := t.f.Write(p)
+	if errors.Is(err, unix.ENOSPC) && t.room() {
+		var more int
+		more, err = t.f.Write(p[n:])
+		n += more
+	}
+	return n, err
 }
 
 // continues tells whether one of like goes on with p, and makes it the first. When none does, like stays as it is.
@@ -65,34 +80,40 @@ func (t *target) begin() (err error) {
 	if t.f != nil {
 		return nil
 	}
-	if t.f, err = os.CreateTemp(t.dir, ""); err != nil {
-		return err
+	if t.f, err = os.CreateTemp(t.dir, ""); err != nil || t.same == 0 {
+		return errors.Join(err, t.forget())
 	}
-	if t.same > 0 {
-		_, err = io.Copy(t.f, io.NewSectionReader(t.like[0], 0, t.same))
+	copied := t.alg.Hash()
+	_, err = io.Copy(io.MultiWriter(t.f, copied), io.NewSectionReader(t.like[0], 0, t.same))
+	if err == nil && !bytes.Equal(copied.Sum(nil), t.sum.Sum(nil)) {
+		err = fmt.Errorf("%q changed while it was read: remove it: %w", t.like[0].Name(), errdefs.ErrDataLoss)
 	}
-	return err
+	return errors.Join(err, t.forget())
 }
 
-// kept returns the kept blob that has all that was written and no more, if there is one.
-func (t *target) kept() (path string, ok bool) {
-	if t.f != nil {
-		return "", false
-	}
-	for i, f := range t.like {
-		if fi, err := f.Stat(); err == nil && fi.Size() == t.same && (i == 0 || t.alike(f)) {
-			return f.Name(), true
-		}
-	}
-	return "", false
-}
-
-// close closes the files, and removes the new one unless it has become a blob.
-func (t *target) close(made bool) error {
+// forget closes what was kept.
+func (t *target) forget() error {
 	var errs []error
 	for _, f := range t.like {
 		errs = append(errs, f.Close())
 	}
+	t.like = nil
+	return errors.Join(errs...)
+}
+
+// kept returns the kept blob that has all that was written and no more, or nil.
+func (t *target) kept() *os.File {
+	for i, f := range t.like {
+		if fi, err := f.Stat(); err == nil && fi.Mode().IsRegular() && fi.Size() == t.same && (i == 0 || t.alike(f)) {
+			return f
+		}
+	}
+	return nil
+}
+
+// close closes the files, and removes the new one unless it has become a blob.
+func (t *target) close(made bool) error {
+	errs := []error{t.forget()}
 	if t.f != nil {
 		errs = append(errs, t.f.Close())
 		if !made {

@@ -87,7 +87,7 @@ func New(root string, snapshots *snapshot.Store) *Maker {
 
 // maxAttempts bounds how often work is done again. Each time needs somebody else to remove at the
 // very moment what this process needs.
-const maxAttempts = 8
+const maxAttempts = 16
 
 // Retry calls do until what it returns is not ErrChanged, a few times at most.
 func Retry(do func() error) error {

@@ -111,7 +111,7 @@ func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	records, err = addFrom(ctx, e, store, in, quiet, read)
-	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if full(err) {
 		return nil, keep(in, err)
 	}
 	if err == nil {
@@ -134,14 +134,21 @@ func addFrom(ctx context.Context, e *env.Env, store *rootfs.Store, in *blob.Inge
 	if err := healLayers(ctx, e, store, in, candidates, quiet); err != nil {
 		return nil, err
 	}
-	return store.Add(ctx, in, candidates, report)
+	records, err := store.Add(ctx, in, candidates, report)
+	if full(err) && store.Blobs.Yield() {
+		return store.Add(ctx, in, candidates, report)
+	}
+	return records, err
 }
+
+// full tells that err says that there was no room.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // keep keeps the blobs of in, which are complete, after err, which says that there was no room for something else.
 func keep(in *blob.Ingest, err error) error {
 	kept, keepErr := in.Keep()
 	if kept.Count > 0 {
-		err = fmt.Errorf("%w; its complete blobs (%d, %s) are kept for a day, so that the next try need not write them: lrun image prune deletes them", err, kept.Count, format.Size(kept.Size))
+		err = fmt.Errorf("%w; the complete blobs of the image (%d, %s) are kept for a day, so that the next try need not write them: lrun image prune deletes them", err, kept.Count, format.Size(kept.Size))
 	}
 	return errors.Join(err, keepErr)
 }

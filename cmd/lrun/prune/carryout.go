@@ -50,8 +50,10 @@ func (p *plan) carryOut(ctx context.Context, e *env.Env, taggedToo bool) (outcom
 		}
 		errs = append(errs, unlessTaken(err))
 	}
+	o.blobs, err = p.removeBlobs(e)
+	errs = append(errs, err)
 	before := p.indexBlocks()
-	if len(p.images) > 0 {
+	if len(p.images) > 0 { // which takes some room for the list of the others
 		store, err := e.Rootfs()
 		if err != nil {
 			return o, errors.Join(append(errs, err)...)
@@ -62,8 +64,7 @@ func (p *plan) carryOut(ctx context.Context, e *env.Env, taggedToo bool) (outcom
 		})
 		errs = append(errs, err)
 	}
-	o.blobs, err = p.removeBlobs(e)
-	errs = append(errs, err, p.sweep(ctx, e))
+	errs = append(errs, p.sweep(ctx, e))
 	var swept []gc.Node
 	for _, n := range p.leftovers {
 		if gone(n) {

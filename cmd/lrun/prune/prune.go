@@ -36,7 +36,7 @@ type kind struct {
 
 const ageAndLabels = "Filters: until=24h|TIME (made before then), label=NAME[=VALUE], label!=NAME[=VALUE]."
 
-const blobsToo = " Blobs that are kept of images that there was no room for go too."
+const blobsToo = " Blobs that are kept of images that there was no room for go too, whatever the filters."
 
 // Containers makes `lrun container prune`.
 func Containers(e *env.Env) *cli.Command {

@@ -52,8 +52,8 @@ func (r Room) Explain(err error, layers func() []Layer) error {
 
 // missing says how much room there was and how much more layers need, as far as their blobs tell.
 func (r Room) missing(layers []Layer) string {
-	const mb = 1e6
-	free := int64(min(r.room.Bavail*uint64(r.room.Bsize), 1<<62))
+	const mb, most = 1e6, 1 << 50
+	free := int64(min(r.room.Bfree*uint64(r.room.Bsize), most)) // of which root may take all
 	var needed, blobs int64
 	left := 0
 	for _, l := range layers {
@@ -61,12 +61,12 @@ func (r Room) missing(layers []Layer) string {
 		if l.Open != nil {
 			left++
 			blobs += l.Blob
-			needed += l.expanded()
+			needed = min(needed+min(l.expanded(), most), most)
 		}
 	}
 	more := "more is needed"
 	if needed > free {
-		more = fmt.Sprintf("at least %.1f MB more are needed, as far as the blobs tell", float64(needed-free)/mb)
+		more = fmt.Sprintf("by what the blobs say %.1f MB more are needed", float64(needed-free)/mb)
 	}
 	return fmt.Sprintf("%.1f MB were free before, and %s, with %d layers not unpacked yet that have %.1f MB as blobs",
 		float64(free)/mb, more, left, float64(blobs)/mb)

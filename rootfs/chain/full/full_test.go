@@ -17,7 +17,7 @@ func blob(size int64) Layer {
 }
 
 func TestExplain(t *testing.T) {
-	room := Room{t.TempDir(), unix.Statfs_t{Bavail: 2000, Bsize: 1000}}
+	room := Room{t.TempDir(), unix.Statfs_t{Bfree: 2000, Bsize: 1000}}
 	broken := Layer{Blob: 1e6, Open: func() (io.ReadCloser, error) { return nil, errors.New("gone") }}
 	other := errors.New("other")
 	if got := room.Explain(other, nil); !errors.Is(got, other) || got.Error() != "other" {
@@ -28,8 +28,9 @@ func TestExplain(t *testing.T) {
 		layers []Layer
 		want   string
 	}{
-		{unix.ENOSPC, []Layer{{Unpacked: 1.5e6}, blob(2.5e6), broken}, "2.0 MB were free before, and at least 3.0 MB more are needed, as far as the blobs tell, with 2 layers not unpacked yet that have 3.5 MB as blobs;"},
+		{unix.ENOSPC, []Layer{{Unpacked: 1.5e6}, blob(2.5e6), broken}, "2.0 MB were free before, and by what the blobs say 3.0 MB more are needed, with 2 layers not unpacked yet that have 3.5 MB as blobs;"},
 		{unix.ENOSPC, []Layer{blob(1e6)}, "2.0 MB were free before, and more is needed, with 1 layers not"},
+		{unix.ENOSPC, []Layer{blob(1 << 62), blob(1 << 62)}, "by what the blobs say 1125899904.8 MB more are needed,"},
 		{unix.EDQUOT, nil, "its quota is used up;"},
 	} {
 		got := room.Explain(fmt.Errorf("write: %w", c.err), func() []Layer { return c.layers })
