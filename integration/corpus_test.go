@@ -12,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/image"
+	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/layer"
 	"github.com/lrun-dev/lrun/layer/layertest"
@@ -204,6 +207,15 @@ func (c *corpusTest) refused(archive []byte, class error) {
 	}
 	if !where.MatchString(message) {
 		c.Errorf("it does not say where: %s", message)
+	}
+	if errors.Is(class, unix.ENOSPC) { // whose blobs are kept for another try
+		kept := filepath.Join(c.root(), "ingest", blob.KeptDir)
+		if entries, err := os.ReadDir(kept); err != nil || len(entries) == 0 {
+			c.Errorf("no blobs were kept, %v", err)
+		}
+		if err := os.RemoveAll(kept); err != nil {
+			c.Fatal(err)
+		}
 	}
 	c.unchanged()
 }
