@@ -185,7 +185,8 @@ func (m *powered) plugIn(disk, options string) {
 func (m *powered) crash(r *rand.Rand) (lost string) {
 	m.Helper()
 	stop := m.start(r)
-	time.Sleep(time.Duration(r.Int64N(int64(1500 * time.Millisecond)))) // any moment will do
+	longest := min(testutil.Patience(1500*time.Millisecond), 10*time.Second) // until some commands have ended
+	time.Sleep(time.Duration(r.Int64N(int64(longest))))                      // any moment will do
 	before := m.facts()
 	if err := clone(m.disk(), m.next()); err != nil {
 		m.Fatal(err)
