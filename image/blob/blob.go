@@ -176,7 +176,7 @@ func (s *Store) Sweep() error {
 func (s *Store) Graph(g *gc.Graph) error {
 	entries, err := readDir(s.ingest)
 	errs := []error{err, s.eachKept(func(d digest.Digest, path string, fi fs.FileInfo) error {
-		g.Add(gc.Node{ID: gc.ID{Kind: gc.KeptBlob, Name: d.String()}, Paths: []string{path}, Kept: !expired(fi)})
+		g.Add(gc.Node{ID: gc.ID{Kind: gc.KeptBlob, Name: d.String()}, Paths: []string{path}, Kept: !s.expired(d, fi)})
 		return nil
 	})}
 	for _, e := range entries {

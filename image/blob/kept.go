@@ -95,7 +95,7 @@ func (s *Store) RemoveKept(d digest.Digest) error {
 // sweepKept removes those that were kept for long enough, or are in the store by now.
 func (s *Store) sweepKept() error {
 	return s.eachKept(func(d digest.Digest, path string, fi fs.FileInfo) error {
-		if !expired(fi) && !s.Has(d) {
+		if !s.expired(d, fi) {
 			return nil
 		}
 		return os.RemoveAll(path)
@@ -116,7 +116,10 @@ func (s *Store) Yield() (more bool) {
 	return more
 }
 
-func expired(fi fs.FileInfo) bool { return time.Since(fi.ModTime()) > keepTime }
+// expired tells whether the blob d, whose file is fi, need not be kept any more.
+func (s *Store) expired(d digest.Digest, fi fs.FileInfo) bool {
+	return time.Since(fi.ModTime()) > keepTime || s.Has(d)
+}
 
 // maxLike is how many blobs are compared with one that is written, so that there are descriptors for them.
 const maxLike = 200
