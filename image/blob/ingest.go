@@ -108,18 +108,24 @@ func (in *Ingest) finish(t *target, d digest.Digest) error {
 
 // link makes the kept blob f blob d of the ingest, too.
 func (in *Ingest) link(f *os.File, d digest.Digest) error {
-	path := filepath.Join(in.dir, "kept-"+fileName(d))
-	if err := os.Link(f.Name(), path); err != nil {
+	name := filepath.Join(in.dir, fileName(d))
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if _, twice := in.blobs[d]; twice {
+		return nil
+	}
+	if err := os.Link(f.Name(), name); err != nil {
 		return err
 	}
 	was, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if is, err := os.Lstat(path); err != nil || !os.SameFile(was, is) {
-		return errors.Join(err, os.Remove(path), fs.ErrNotExist)
+	if is, err := os.Lstat(name); err != nil || !os.SameFile(was, is) {
+		return errors.Join(err, os.Remove(name), fs.ErrNotExist)
 	}
-	return in.adopt(path, d)
+	in.blobs[d] = &file{path: name}
+	return nil
 }
 
 // named is a space and the digest, if it is known.

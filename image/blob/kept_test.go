@@ -72,6 +72,14 @@ func TestKept(t *testing.T) {
 			if got := inode(s.keptPath(d)); got == nil {
 				t.Error("a try that is cut off now would take it away")
 			}
+			for range 2 { // an archive may have it several times
+				if err := in.Write(t.Context(), desc, strings.NewReader(content)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := files(t, in.dir); !slices.Equal(got, []string{fileName(d)}) {
+				t.Errorf("the ingest has %v", got)
+			}
 			if err := in.Publish(); err != nil {
 				t.Fatal(err)
 			}
