@@ -266,24 +266,31 @@ func TestRemoveGroupsOfTheContainer(t *testing.T) {
 	}
 }
 
+// Groups of new parents, for which somebody has to hand the controllers down, while others find them half handed down.
 func TestManyAtOnce(t *testing.T) {
 	h := detected(t)
-	errs := make(chan error)
-	for i := range 16 {
-		go func() {
-			g, err := h.Create(fmt.Sprintf("%s/p%d/many%d", parent, i%2, i), &specs.LinuxResources{
-				CPU: &specs.LinuxCPU{Cpus: "0"}, Devices: dockers(),
-			})
-			if err == nil {
-				err = g.Remove()
-			}
-			errs <- err
-		}()
-	}
-	for range 16 {
-		if err := <-errs; err != nil {
-			t.Error(err)
+	limits := &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}, HugepageLimits: hugepages(h), Devices: dockers()}
+	for round := range 20 {
+		errs := make(chan error)
+		for i := range 16 {
+			go func() {
+				g, err := h.Create(fmt.Sprintf("%s/r%d/p%d/many%d", parent, round, i%2, i), limits)
+				if err == nil {
+					err = g.Remove()
+				}
+				errs <- err
+			}()
 		}
+		for range 16 {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		g, err := h.Open(fmt.Sprintf("%s/r%d", parent, round))
+		if err != nil {
+			t.Fatal(err)
+		}
+		remove(t, g)
 	}
 }
 

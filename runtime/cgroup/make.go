@@ -16,7 +16,11 @@ import (
 // makeGroup makes the directory of m, which must be new, and its parents. needed are the v2 controllers that it must
 // have.
 func makeGroup(m Mount, needed []string) error {
-	err := makeNew(m)
+	enabled, err := handedDown(m)
+	if err != nil {
+		return err
+	}
+	err = makeNew(m)
 	if errors.Is(err, unix.EEXIST) { // left by a run that died
 		if err := removeTree(m.path()); err != nil {
 			return err
@@ -27,11 +31,25 @@ func makeGroup(m Mount, needed []string) error {
 	case err != nil:
 		return fmt.Errorf("create cgroup %s: %w", m.path(), err)
 	case m.Unified:
-		return enableControllers(m, needed)
+		return enableControllers(m, enabled, needed)
 	case m.has("cpuset"):
 		return inheritCpuset(m.Mountpoint, m.Dir)
 	}
 	return nil
+}
+
+// handedDown are the v2 controllers that m will have as soon as it is made. Somebody else may be handing one down just
+// now: the kernel shows it first and then makes its files, and mkdir waits for that to end. So this is asked before m is
+// made; in a group that is there the controller may be shown while its files are missing.
+func handedDown(m Mount) ([]string, error) {
+	if !m.Unified {
+		return nil, nil
+	}
+	list, err := read(m.Mountpoint + filepath.Dir(m.Dir) + "/cgroup.subtree_control")
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	return strings.Fields(list), err
 }
 
 // makeNew makes the directory of m, and its parents when they are missing.
@@ -77,24 +95,20 @@ func inheritCpuset(mountpoint, dir string) error {
 	return nil
 }
 
-// enableControllers makes controllers of m's hierarchy available in m, from the top downwards: the needed ones, else it
-// fails, and those that count what the container uses, if they can be had.
+// enableControllers makes controllers of m's hierarchy available in m that are not enabled, from the top downwards: the
+// needed ones, else it fails, and those that count what the container uses, if they can be had.
 //
 // Where there are processes in a group above, none can, unless it is that of a container which lrun is in: these processes then
 // move to a group of their own. The kernel would still hand down those that count threads, but then
 // no process could enter m: so one that it refuses comes first, and after a refusal nothing more is tried.
-func enableControllers(m Mount, needed []string) error {
-	have, err := read(m.path() + "/cgroup.controllers")
-	if err != nil {
-		return err
-	}
+func enableControllers(m Mount, enabled, needed []string) error {
 	wanted := append([]string{"memory", "io", "pids", "cpu"}, needed...)
 	if len(needed) > 0 && m.atRoot {
 		if err := delegate.MakeRoom(m.Mountpoint, wanted); err != nil {
 			return err
 		}
 	}
-	enabled, busy := strings.Fields(have), ""
+	busy := ""
 	for _, c := range wanted {
 		if !m.has(c) || slices.Contains(enabled, c) {
 			continue

@@ -33,7 +33,6 @@ func fake(t *testing.T, files map[string]string) Mount {
 func TestControllersAreHandedDown(t *testing.T) {
 	files := map[string]string{
 		"cgroup.subtree_control": "", "lrun/cgroup.subtree_control": "", "lrun/a/cgroup.subtree_control": "",
-		"lrun/a/cgroup.controllers": "cpu pids\n",
 	}
 	for name, c := range map[string]struct {
 		needed []string
@@ -45,7 +44,7 @@ func TestControllersAreHandedDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := fake(t, files)
-			if err := enableControllers(m, c.needed); err != nil {
+			if err := enableControllers(m, []string{"cpu", "pids"}, c.needed); err != nil {
 				t.Fatal(err)
 			}
 			for _, file := range []string{"", "/lrun"} {
@@ -62,11 +61,11 @@ func TestControllersAreHandedDown(t *testing.T) {
 }
 
 func TestControllersThatCannotBeHad(t *testing.T) {
-	m := fake(t, map[string]string{"lrun/a/cgroup.controllers": ""})
-	if err := enableControllers(m, nil); err != nil {
+	m := fake(t, map[string]string{"lrun/a/cgroup.subtree_control": ""})
+	if err := enableControllers(m, nil, nil); err != nil {
 		t.Errorf("that nobody needs: %v", err)
 	}
-	err := enableControllers(m, []string{"pids"})
+	err := enableControllers(m, nil, []string{"pids"})
 	if !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), "controller pids in "+m.Mountpoint+":") {
 		t.Errorf("that is needed: %v", err)
 	}
