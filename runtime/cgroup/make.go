@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -16,11 +15,14 @@ import (
 // makeGroup makes the directory of m, which must be new, and its parents. needed are the v2 controllers that it must
 // have.
 func makeGroup(m Mount, needed []string) error {
-	enabled, err := handedDown(m)
-	if err != nil {
-		return err
+	var enabled []string
+	if m.Unified {
+		var err error
+		if enabled, err = delegate.HandedDown(m.Mountpoint, filepath.Dir(m.Dir)); err != nil {
+			return err
+		}
 	}
-	err = makeNew(m)
+	err := makeNew(m)
 	if errors.Is(err, unix.EEXIST) { // left by a run that died
 		if err := removeTree(m.path()); err != nil {
 			return err
@@ -36,20 +38,6 @@ func makeGroup(m Mount, needed []string) error {
 		return inheritCpuset(m.Mountpoint, m.Dir)
 	}
 	return nil
-}
-
-// handedDown are the v2 controllers that m will have as soon as it is made. Somebody else may be handing one down just
-// now: the kernel shows it first and then makes its files, and mkdir waits for that to end. So this is asked before m is
-// made; in a group that is there the controller may be shown while its files are missing.
-func handedDown(m Mount) ([]string, error) {
-	if !m.Unified {
-		return nil, nil
-	}
-	list, err := read(m.Mountpoint + filepath.Dir(m.Dir) + "/cgroup.subtree_control")
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil
-	}
-	return strings.Fields(list), err
 }
 
 // makeNew makes the directory of m, and its parents when they are missing.

@@ -50,6 +50,18 @@ func HandDown(mountpoint, dir, controller string) (failed string, err error) {
 	return at, nil
 }
 
+// HandedDown are the controllers that a group made below the group dir of the hierarchy mounted at mountpoint will have; a group
+// that is not there hands down none. Another process may be handing one down just now: the kernel shows it first
+// and makes its files then, and mkdir waits until they are there. So this is asked before a group is made: in one that was
+// there, what is shown may have no files yet (seen on Linux 6.1).
+func HandedDown(mountpoint, dir string) ([]string, error) {
+	list, err := os.ReadFile(filepath.Join(mountpoint, dir, "cgroup.subtree_control"))
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	return strings.Fields(string(list)), err
+}
+
 func enable(dir, controller string) error {
 	return write(filepath.Join(dir, "cgroup.subtree_control"), "+"+controller)
 }

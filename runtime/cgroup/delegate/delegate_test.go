@@ -79,3 +79,23 @@ func TestMakeRoom(t *testing.T) {
 		}
 	}
 }
+
+func TestHandedDown(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "a"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range map[string]string{"cgroup.subtree_control": "memory pids\n", "a/cgroup.subtree_control": "\n"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for group, want := range map[string][]string{"/": {"memory", "pids"}, "/a": nil, "/none": nil} {
+		if got, err := HandedDown(dir, group); !slices.Equal(got, want) || err != nil {
+			t.Errorf("%s: %q, %v; want %q", group, got, err, want)
+		}
+	}
+	if _, err := HandedDown(dir, "/a/cgroup.subtree_control"); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("a file instead of a group: %v", err)
+	}
+}
