@@ -150,25 +150,42 @@ func unnamed(dir string) (*temporary, error) {
 	return &temporary{File: f, name: f.Name()}, nil
 }
 
-// publish gives the file its name, durably if sync is. What had that name was the same of an earlier time.
+// publish gives the file its name, durably if sync is. What had that name was the same of an earlier time; it is there until the
+// file takes its place, for nothing else may be left of the blob.
 func (t *temporary) publish(path string, sync atomicfile.Sync) error {
 	var err error
 	if t.name != "" {
-		err = os.Rename(t.name, path)
-		t.name = ""
-	} else {
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+		if err = os.Rename(t.name, path); err == nil {
+			t.name = ""
 		}
-		err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", t.Fd()), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
-		if errors.Is(err, unix.EEXIST) { // another process has just made the same
-			err = nil
-		}
+	} else if err = t.link(path); errors.Is(err, unix.EEXIST) {
+		err = t.replace(path)
 	}
 	if err != nil {
 		return fmt.Errorf("name %q: %w", path, err)
 	}
 	return sync.Dir(filepath.Dir(path))
+}
+
+// replace puts the file, which has no name, where another one is. When other processes make the same at this moment, that of any of
+// them will do.
+func (t *temporary) replace(path string) error {
+	beside := filepath.Join(filepath.Dir(path), ".tmp-"+filepath.Base(path))
+	if err := os.Remove(beside); err != nil && !errors.Is(err, os.ErrNotExist) { // of one that was killed
+		return err
+	}
+	err := t.link(beside)
+	if err == nil {
+		err = os.Rename(beside, path)
+	}
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+func (t *temporary) link(name string) error {
+	return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", t.Fd()), unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
 }
 
 // Close removes a file that was not published.
