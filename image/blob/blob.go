@@ -143,7 +143,8 @@ func (s *Store) Begin() (*Ingest, error) {
 		}
 		l, err := flock.TryExclusive(dir)
 		if errors.Is(err, flock.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
-			continue // a sweep was faster, and removes it
+			_ = os.Remove(dir) // a sweep was faster, or somebody who asks whether it is of a living process
+			continue
 		}
 		if err != nil {
 			return nil, fmt.Errorf("begin ingest: %w", errors.Join(err, os.Remove(dir)))
@@ -165,7 +166,7 @@ func (s *Store) Sweep() error {
 			errs = append(errs, s.sweepKept())
 			continue
 		}
-		if err := sweep(filepath.Join(s.ingest, e.Name())); err != nil {
+		if _, err := sweep(filepath.Join(s.ingest, e.Name())); err != nil {
 			errs = append(errs, fmt.Errorf("sweep ingest: %w", err))
 		}
 	}
@@ -199,15 +200,16 @@ func (s *Store) Graph(g *gc.Graph) error {
 	return errors.Join(errs...)
 }
 
-func sweep(dir string) error {
+// sweep removes the ingest at dir unless it is of a living process.
+func sweep(dir string) (swept bool, err error) {
 	l, err := flock.TryExclusive(dir)
 	if errors.Is(err, flock.ErrBusy) || errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return errors.Join(os.RemoveAll(dir), l.Unlock())
+	return true, errors.Join(os.RemoveAll(dir), l.Unlock())
 }
 
 // Path returns the file of blob d, whether it is there or not. A malformed digest is errdefs.ErrInvalidArgument.

@@ -27,6 +27,10 @@ type Ingest struct {
 	dir   string
 	lock  *flock.Lock
 
+	// OnFull, if set, is called once when there is no room for a blob, before those that are kept give way.
+	OnFull func()
+	onFull sync.Once
+
 	mu    sync.Mutex
 	blobs map[digest.Digest]*file
 	kept  map[digest.Digest]int64 // blobs that Keep had kept, and their sizes; nil: nobody has looked
@@ -62,12 +66,12 @@ func (in *Ingest) WriteUnknown(ctx context.Context, size int64, r io.Reader) (di
 
 // write takes in r, hashed with alg, if it is what want describes.
 func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.Descriptor, r io.Reader) (d digest.Digest, n int64, err error) {
-	t := &target{dir: in.dir, alg: alg, like: in.openLike(want.Digest, want.Size), sum: alg.Hash(), room: in.store.Yield}
+	t := &target{dir: in.dir, alg: alg, like: in.openLike(want.Digest, want.Size), sum: alg.Hash(), room: in.Room}
 	made := false
 	defer func() { err = errors.Join(err, t.close(made)) }()
 	if len(t.like) == 0 {
 		err := checkRoom(in.dir, want)
-		if err != nil && in.store.Yield() {
+		if err != nil && in.Room() {
 			err = checkRoom(in.dir, want)
 		}
 		if err != nil {
@@ -87,11 +91,7 @@ func (in *Ingest) write(ctx context.Context, alg digest.Algorithm, want ocispec.
 // finish makes what t has blob d of the ingest.
 func (in *Ingest) finish(t *target, d digest.Digest) error {
 	if f := t.kept(); f != nil {
-		// It stays kept until it is published: this try may be cut off, too.
-		err := in.link(f, d)
-		if !errors.Is(err, fs.ErrNotExist) { // else somebody has removed it
-			return err
-		}
+		return in.adopt(f.Name(), d) // it stays kept until it is published: this try may be cut off, too
 	}
 	if err := t.begin(); err != nil {
 		return fmt.Errorf("write blob: %w", err)
@@ -106,26 +106,19 @@ func (in *Ingest) finish(t *target, d digest.Digest) error {
 	return in.adopt(t.f.Name(), d)
 }
 
-// link makes the kept blob f blob d of the ingest, too.
-func (in *Ingest) link(f *os.File, d digest.Digest) error {
-	name := filepath.Join(in.dir, fileName(d))
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if _, twice := in.blobs[d]; twice {
-		return nil
-	}
-	if err := os.Link(f.Name(), name); err != nil {
-		return err
-	}
-	was, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if is, err := os.Lstat(name); err != nil || !os.SameFile(was, is) {
-		return errors.Join(err, os.Remove(name), fs.ErrNotExist)
-	}
-	in.blobs[d] = &file{path: name}
-	return nil
+// Room makes room for the ingest, as far as that can be done without taking from images or living processes, and tells whether
+// there is more now.
+func (in *Ingest) Room() (more bool) {
+	in.onFull.Do(func() {
+		if in.OnFull == nil {
+			return
+		}
+		var was, is unix.Statfs_t
+		err := unix.Statfs(in.dir, &was)
+		in.OnFull()
+		more = errors.Join(err, unix.Statfs(in.dir, &is)) == nil && is.Bfree > was.Bfree
+	})
+	return in.store.Yield() || more
 }
 
 // named is a space and the digest, if it is known.

@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -102,9 +103,17 @@ func (s *Store) sweepKept() error {
 	})
 }
 
-// Yield removes all blobs that are kept, except those that a living ingest has taken, and tells whether there is more room now.
+// Yield removes what processes that died have left of ingests, and all blobs that are kept, except those that a living ingest has
+// taken, and tells whether there is more room now.
 func (s *Store) Yield() (more bool) {
 	// What resists only takes room.
+	entries, _ := readDir(s.ingest)
+	for _, e := range entries {
+		if e.Name() != KeptDir {
+			swept, err := sweep(filepath.Join(s.ingest, e.Name()))
+			more = more || swept && err == nil
+		}
+	}
 	_ = s.eachKept(func(_ digest.Digest, path string, fi fs.FileInfo) error {
 		if st, ok := fi.Sys().(*syscall.Stat_t); ok && st.Nlink > 1 {
 			return nil
@@ -124,7 +133,8 @@ func (s *Store) expired(d digest.Digest, fi fs.FileInfo) bool {
 // maxLike is how many blobs are compared with one that is written, so that there are descriptors for them.
 const maxLike = 200
 
-// openLike opens blobs that were kept and may be the one of size bytes with digest d, of which either may be unknown.
+// openLike opens blobs that were kept and may be the one of size bytes with digest d, of which either may be unknown. Each gets a name
+// in the ingest: Yield leaves it, and whoever removes it does not take it away while it is compared.
 func (in *Ingest) openLike(d digest.Digest, size int64) (like []*os.File) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -142,8 +152,14 @@ func (in *Ingest) openLike(d digest.Digest, size int64) (like []*os.File) {
 		if d != "" && kept != d || size >= 0 && size != length || len(like) == maxLike {
 			continue
 		}
-		if f, err := os.OpenFile(in.store.keptPath(kept), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
+		name := filepath.Join(in.dir, "like-"+rand.Text())
+		if err := os.Link(in.store.keptPath(kept), name); err != nil {
+			continue
+		}
+		if f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0); err == nil {
 			like = append(like, f)
+		} else {
+			_ = os.Remove(name) // it goes with the ingest at the latest
 		}
 	}
 	return like

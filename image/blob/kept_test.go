@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/lrun-dev/lrun/internal/gc"
+	"github.com/lrun-dev/lrun/internal/testutil"
 )
 
 // long is a text that is compared in several pieces.
@@ -124,14 +125,13 @@ func TestKeptIsNot(t *testing.T) {
 	}
 }
 
-// TestKeptDamaged: bytes that have changed since are written anew, and so are those that somebody removes meanwhile.
+// TestKeptDamaged: bytes that have changed since are written anew.
 func TestKeptDamaged(t *testing.T) {
 	content := long("a", "a")
 	d := digest.FromString(content)
 	for name, damage := range map[string]func(s *Store) error{
 		"changed": func(s *Store) error { return os.WriteFile(s.keptPath(d), []byte(long("a", "b")), 0o600) },
 		"short":   func(s *Store) error { return os.Truncate(s.keptPath(d), 200<<10) },
-		"removed": func(s *Store) error { return s.RemoveKept(d) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := kept(t, content)
@@ -148,6 +148,34 @@ func TestKeptDamaged(t *testing.T) {
 			}
 			if got := files(t, filepath.Join(s.ingest, KeptDir)); len(got) != 0 {
 				t.Errorf("kept are %v", got)
+			}
+		})
+	}
+}
+
+// TestKeptGoes: what is removed while it is compared is taken all the same, and what needs room leaves it.
+func TestKeptGoes(t *testing.T) {
+	content := long("a", "a")
+	d := digest.FromString(content)
+	for name, remove := range map[string]func(s *Store) error{
+		"removed": func(s *Store) error { return s.RemoveKept(d) },
+		"yields":  func(s *Store) error { s.Yield(); return nil },
+		"published": func(s *Store) error {
+			in := begin(t, s)
+			write(t, in, content)
+			return errors.Join(in.Publish(), in.Close(), s.Sweep())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := kept(t, content)
+			was := inode(s.keptPath(d))
+			in := begin(t, s)
+			later := readerFunc(func() error { return remove(s) })
+			if err := in.Write(t.Context(), describe(content), io.MultiReader(strings.NewReader(content[:100<<10]), later, strings.NewReader(content[100<<10:]))); err != nil {
+				t.Fatal(err)
+			}
+			if got := files(t, in.dir); !slices.Equal(got, []string{fileName(d)}) || !os.SameFile(was, inode(filepath.Join(in.dir, got[0]))) {
+				t.Errorf("the ingest has %v, which was written again", got)
 			}
 		})
 	}
@@ -206,6 +234,61 @@ func TestYield(t *testing.T) {
 	}
 	if got := inode(s.keptPath(one)); got == nil {
 		t.Error("it is not kept any more")
+	}
+}
+
+// TestYieldOfTheDead: what a killed process had taken of kept blobs does not hold them.
+func TestYieldOfTheDead(t *testing.T) {
+	s := kept(t, "one")
+	in := begin(t, s)
+	write(t, in, "one")
+	if err := in.lock.Unlock(); err != nil { // as the kernel does
+		t.Fatal(err)
+	}
+	if more := s.Yield(); !more {
+		t.Error("there is no more room")
+	}
+	if got := files(t, s.ingest); !slices.Equal(got, []string{KeptDir}) {
+		t.Errorf("there are %v", got)
+	}
+}
+
+// TestRoom: what begins as a kept blob and goes on otherwise takes the room of others, and is told first.
+func TestRoom(t *testing.T) {
+	testutil.RequireRoot(t)
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=20m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := Open(filepath.Join(disk, "images"), filepath.Join(disk, "ingest"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := strings.Repeat("1", 8<<20), strings.Repeat("2", 8<<20)
+	in := begin(t, s)
+	write(t, in, one)
+	write(t, in, two)
+	if _, err := in.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	in = begin(t, s)
+	full := 0
+	in.OnFull = func() { full++ }
+	content := one[:7<<20] + "other" + two[:6<<20]
+	d, _, err := in.WriteUnknown(t.Context(), -1, strings.NewReader(content))
+	if err != nil || d != digest.FromString(content) {
+		t.Fatalf("%s, %v", d, err)
+	}
+	if got := files(t, filepath.Join(s.ingest, KeptDir)); len(got) != 0 || full != 1 {
+		t.Errorf("kept are %v, and it was told %d times", got, full)
+	}
+	if err := in.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

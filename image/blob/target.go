@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -34,10 +36,18 @@ func (t *target) Write(p []byte) (int, error) {
 	if err := t.begin(); err != nil {
 		return 0, err
 	}
-	n, err := t.f.Write(p)
-	if errors.Is(err, unix.ENOSPC) && t.room() {
+	return (*writer)(t).Write(p)
+}
+
+// writer writes to the new file of a target.
+type writer target
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) {
+	n, err := w.f.Write(p)
+	if errors.Is(err, unix.ENOSPC) && w.room() {
 		var more int
-		more, err = t.f.Write(p[n:])
+		more, err = w.f.Write(p[n:])
 		n += more
 	}
 	return n, err
@@ -81,23 +91,30 @@ func (t *target) begin() (err error) {
 		return nil
 	}
 	if t.f, err = os.CreateTemp(t.dir, ""); err != nil || t.same == 0 {
-		return errors.Join(err, t.forget())
+		return errors.Join(err, t.forget(0))
+	}
+	if err := t.forget(1); err != nil { // the others may have to make room
+		return err
 	}
 	copied := t.alg.Hash()
-	_, err = io.Copy(io.MultiWriter(t.f, copied), io.NewSectionReader(t.like[0], 0, t.same))
+	_, err = io.Copy(io.MultiWriter((*writer)(t), copied), io.NewSectionReader(t.like[0], 0, t.same))
 	if err == nil && !bytes.Equal(copied.Sum(nil), t.sum.Sum(nil)) {
-		err = fmt.Errorf("%q changed while it was read: remove it: %w", t.like[0].Name(), errdefs.ErrDataLoss)
+		err = fmt.Errorf("a blob in %q changed while it was read: remove it: %w", filepath.Join(filepath.Dir(t.dir), KeptDir), errdefs.ErrDataLoss)
 	}
-	return errors.Join(err, t.forget())
+	return errors.Join(err, t.forget(0))
 }
 
-// forget closes what was kept.
-func (t *target) forget() error {
+// forget closes what was kept, but for the first few, and removes its names in the ingest; one may have become the blob.
+func (t *target) forget(but int) error {
 	var errs []error
-	for _, f := range t.like {
-		errs = append(errs, f.Close())
+	for _, f := range t.like[min(but, len(t.like)):] {
+		err := os.Remove(f.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		errs = append(errs, err, f.Close())
 	}
-	t.like = nil
+	t.like = t.like[:min(but, len(t.like))]
 	return errors.Join(errs...)
 }
 
@@ -113,7 +130,7 @@ func (t *target) kept() *os.File {
 
 // close closes the files, and removes the new one unless it has become a blob.
 func (t *target) close(made bool) error {
-	errs := []error{t.forget()}
+	errs := []error{t.forget(0)}
 	if t.f != nil {
 		errs = append(errs, t.f.Close())
 		if !made {

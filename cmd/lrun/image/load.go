@@ -110,6 +110,7 @@ func add(ctx context.Context, e *env.Env, quiet bool, read func(*blob.Ingest) ([
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
+	in.OnFull = func() { sweep(ctx, e) }
 	records, err = addFrom(ctx, e, store, in, quiet, read)
 	if full(err) {
 		return nil, keep(in, err)
@@ -135,7 +136,7 @@ func addFrom(ctx context.Context, e *env.Env, store *rootfs.Store, in *blob.Inge
 		return nil, err
 	}
 	records, err := store.Add(ctx, in, candidates, report)
-	if full(err) && store.Blobs.Yield() {
+	if full(err) && in.Room() {
 		return store.Add(ctx, in, candidates, report)
 	}
 	return records, err
