@@ -17,18 +17,18 @@ import (
 	"github.com/lrun-dev/lrun/layer/split"
 )
 
-// meanwhile are blobs; before the first is opened, something else is done.
+// meanwhile are blobs; before one is opened, the first after skip others, something else is done.
 type meanwhile struct {
 	save.Blobs
 
-	do  func()
-	tar error // unless it is nil, of each tar
+	do   func()
+	skip int
+	tar  error // unless it is nil, of each tar
 }
 
 func (m *meanwhile) Blob(d digest.Digest) (*os.File, error) {
-	if do := m.do; do != nil {
-		m.do = nil
-		do()
+	if m.skip--; m.skip == -1 {
+		m.do()
 	}
 	return m.Blobs.Blob(d)
 }
@@ -62,6 +62,7 @@ func TestSaveMeanwhile(t *testing.T) {
 	for _, c := range []struct {
 		title string
 		do    func(t *testing.T, f *fixture, im image.Image)
+		skip  int
 		tar   error
 		says  string // "": it is written
 		is    func(error) bool
@@ -69,7 +70,7 @@ func TestSaveMeanwhile(t *testing.T) {
 		{title: "nothing", do: func(*testing.T, *fixture, image.Image) {}},
 		{title: "removed", do: func(t *testing.T, f *fixture, _ image.Image) { f.succeed(t, "rmi", "a:1") }, says: "No such image: a:1", is: errdefs.IsNotFound},
 		{
-			title: "removed, with dropped blobs", tar: errdefs.ErrDataLoss, says: "No such image: a:1", is: errdefs.IsNotFound,
+			title: "removed after the config, with dropped blobs", skip: 1, tar: errdefs.ErrDataLoss, says: "No such image: a:1", is: errdefs.IsNotFound,
 			do: func(t *testing.T, f *fixture, _ image.Image) { f.succeed(t, "rmi", "a:1") },
 		},
 		{title: "another", do: func(t *testing.T, f *fixture, _ image.Image) {
@@ -88,7 +89,7 @@ func TestSaveMeanwhile(t *testing.T) {
 			entries, err := find()
 			must(t, err)
 			var out bytes.Buffer
-			blobs := &meanwhile{store.Dropped(), func() { c.do(t, f, entries[0].Image) }, c.tar}
+			blobs := &meanwhile{store.Dropped(), func() { c.do(t, f, entries[0].Image) }, c.skip, c.tar}
 			err = save.WriteFound(t.Context(), &out, blobs, entries, find, save.Options{})
 			if c.says == "" {
 				now, findErr := find()
