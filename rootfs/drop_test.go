@@ -133,7 +133,7 @@ func TestDropBlobs(t *testing.T) {
 		w.whole(t)
 		w.gone(t, im)
 		w.unchanged(t, files)
-		if _, err := w.Remove(t.Context(), im.ID.String(), true, func(digest.Digest) (string, bool) { return "", false }); err != nil {
+		if _, err := w.Remove(t.Context(), im.ID.String(), true, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := errors.Join(w.Sweep(t.Context()), w.other(t).Sweep(t.Context())); err != nil {
@@ -155,7 +155,7 @@ func TestDropOfASharedBlob(t *testing.T) {
 		if len(out) != 2 || out[1].Kept != nil || strings.Join(out[1].Images, " ") != "one:latest two:latest" || !w.Blobs.Has(two.Layers[0].Digest) {
 			t.Errorf("%+v", out)
 		}
-		if _, err := w.Remove(t.Context(), "one", false, func(digest.Digest) (string, bool) { return "", false }); err != nil {
+		if _, err := w.Remove(t.Context(), "one", false, nil); err != nil {
 			t.Fatal(err)
 		}
 		w.gone(t, two)

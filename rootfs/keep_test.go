@@ -125,8 +125,7 @@ func TestBytesAreDeletedWithoutTheLock(t *testing.T) {
 	if _, err := w.Prepare(t.Context(), "c", im, rootfs.PrepareOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	inUse := func(digest.Digest) (string, bool) { return "c", false }
-	if _, err := w.Remove(t.Context(), "one", true, inUse); err != nil {
+	if _, err := w.Remove(t.Context(), "one", true, used("c", false)); err != nil {
 		t.Error(err)
 	}
 	if err := w.Release(t.Context(), "c"); err != nil {

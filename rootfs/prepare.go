@@ -58,6 +58,9 @@ func (s *Store) prepareLocked(ctx context.Context, key string, im image.Image, o
 	if chains := im.ChainIDs(); len(chains) > 0 {
 		parent = chains[len(chains)-1].String()
 	}
+	if err := s.checkNotGone(ctx, im, parent); err != nil {
+		return nil, err
+	}
 	labels := map[string]string{LabelImage: im.ID.String()}
 	maps.Copy(labels, o.Labels)
 	opts := []snapshot.Opt{snapshot.WithLabels(labels), snapshot.WithLimit(o.Limit)}
@@ -85,6 +88,21 @@ func (s *Store) unpackStored(ctx context.Context, im image.Image, progress func(
 		// Removed meanwhile, it would leave layers that nothing keeps.
 		Finish: func(ctx context.Context) error { return s.checkStored(ctx, im.ID) },
 	})
+}
+
+// checkNotGone is checkStored for an image of which all layers may be there, for another one has them too. While the image is
+// there, it costs one stat. A built-in image, of which parent is the top, is never stored, and neither is one without an ID.
+func (s *Store) checkNotGone(ctx context.Context, im image.Image, parent string) error {
+	if im.ID == "" {
+		return nil
+	}
+	if _, err := s.Blobs.Size(im.ID); !errdefs.IsNotFound(err) {
+		return err
+	}
+	if info, err := s.Snapshots.Stat(ctx, parent); err == nil && info.Labels[LabelBuiltIn] != "" {
+		return nil
+	}
+	return s.checkStored(ctx, im.ID)
 }
 
 func (s *Store) checkStored(ctx context.Context, id digest.Digest) error {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/builtin"
@@ -131,7 +130,7 @@ func TestPrepareWaitsForRemove(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		im := w.mustAdd(t, spec{layers: [][]byte{base, change}, refs: []string{"one"}})
 		prepared := make(chan error, 1)
-		_, err := w.Remove(t.Context(), "one", false, func(digest.Digest) (string, bool) { // called with the root locked
+		_, err := w.Remove(t.Context(), "one", false, func() (rootfs.InUse, error) { // called with the root locked
 			go func() {
 				_, err := w.Prepare(context.Background(), "c1", im, rootfs.PrepareOptions{})
 				prepared <- err
@@ -141,7 +140,7 @@ func TestPrepareWaitsForRemove(t *testing.T) {
 				t.Errorf("a container was made meanwhile: %v", err)
 			case <-time.After(100 * time.Millisecond):
 			}
-			return "", false
+			return used("", false)()
 		})
 		if err != nil {
 			t.Error(err)
@@ -149,6 +148,22 @@ func TestPrepareWaitsForRemove(t *testing.T) {
 		if err := <-prepared; !errdefs.IsNotFound(err) {
 			t.Errorf("a container of what is gone: %v", err)
 		}
+	})
+}
+
+// TestPrepareAnImageThatIsGoneWithoutItsLayers: another image has them too.
+func TestPrepareAnImageThatIsGoneWithoutItsLayers(t *testing.T) {
+	onEach(t, func(t *testing.T, w *world) {
+		im := w.mustAdd(t, spec{layers: [][]byte{base}, refs: []string{"one"}})
+		w.mustAdd(t, spec{layers: [][]byte{base, change}, refs: []string{"two"}})
+		if _, err := w.Remove(t.Context(), "one", false, nil); err != nil {
+			t.Fatal(err)
+		}
+		before := w.files(t)
+		if _, err := w.Prepare(t.Context(), "c1", im, rootfs.PrepareOptions{}); !errdefs.IsNotFound(err) || !strings.Contains(err.Error(), im.ID.String()) {
+			t.Errorf("got %v", err)
+		}
+		w.unchanged(t, before)
 	})
 }
 
@@ -223,8 +238,7 @@ func TestRelease(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		stopped := func(digest.Digest) (string, bool) { return "c1", false }
-		removed, err := w.Remove(t.Context(), "one", true, stopped)
+		removed, err := w.Remove(t.Context(), "one", true, used("c1", false))
 		if want := []string{"Untagged: one:latest", "Deleted: " + im.ID.String()}; err != nil || !slices.Equal(removed.Lines(), want) {
 			t.Errorf("%q, %v; want %q: the layers are the containers'", removed.Lines(), err, want)
 		}

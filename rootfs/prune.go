@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/image"
@@ -26,7 +25,7 @@ func (s *Store) Prune(ctx context.Context, ids []digest.Digest, tagged bool, inU
 		if err != nil {
 			return err
 		}
-		use, err := s.usedImages(ctx, inUse)
+		use, err := inUse()
 		if err != nil {
 			return err
 		}
@@ -34,7 +33,8 @@ func (s *Store) Prune(ctx context.Context, ids []digest.Digest, tagged bool, inU
 		for _, id := range ids {
 			records := slices.DeleteFunc(slices.Clone(all), func(r image.Record) bool { return r.Image != id })
 			named := slices.ContainsFunc(records, func(r image.Record) bool { return !r.Ref.IsZero() })
-			if len(records) > 0 && (tagged || !named) && !use(id) {
+			container, _ := use(id)
+			if len(records) > 0 && (tagged || !named) && container == "" {
 				doomed = append(doomed, records)
 			}
 		}
@@ -42,28 +42,6 @@ func (s *Store) Prune(ctx context.Context, ids []digest.Digest, tagged bool, inU
 		return err
 	})
 	return done, errors.Join(err, s.Snapshots.Discard(ctx, orphans))
-}
-
-// usedImages tells which images containers use, also those that have only their snapshot yet. The root is locked.
-func (s *Store) usedImages(ctx context.Context, inUse func() (InUse, error)) (func(digest.Digest) bool, error) {
-	use, err := inUse()
-	if err != nil {
-		return nil, err
-	}
-	prepared := map[digest.Digest]bool{}
-	err = s.Snapshots.Walk(ctx, func(info snapshot.Info) error {
-		if info.Kind != snapshot.Committed {
-			prepared[digest.Digest(info.Labels[LabelImage])] = true
-		}
-		return nil
-	})
-	if errdefs.IsDataLoss(err) { // what a record said that cannot be read, the container's own says too
-		err = nil
-	}
-	return func(id digest.Digest) bool {
-		container, _ := use(id)
-		return container != "" || prepared[id]
-	}, err
 }
 
 // deleteImages removes images, each of which has records, and what nothing else needs; the bytes of layers are left to be

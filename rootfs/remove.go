@@ -33,7 +33,7 @@ func (r Removed) Lines() []string {
 }
 
 // InUse tells which container uses the image id, its full ID, a running one rather than a stopped
-// one; "" when none does.
+// one, and also one that has its snapshot and no record yet; "" when none does.
 type InUse func(id digest.Digest) (container string, running bool)
 
 // Remove does what `docker rmi` does with nameOrID. A name is taken away from its image, and the
@@ -41,11 +41,12 @@ type InUse func(id digest.Digest) (container string, running bool)
 // (errdefs.ErrFailedPrecondition without force). With the image go its blobs and those of its layers
 // that no other image and no container needs. A container that uses the image is
 // ErrFailedPrecondition; force overrides that for a stopped one, which keeps its layers until
-// Release, and with a running one takes away a name at most.
+// Release, and with a running one takes away a name at most. inUse is asked once, when nobody can take the image any more; nil:
+// there are no containers.
 //
 // What failed to be deleted does not stop the rest, is in the error, and is taken up by Sweep; the
 // Removed is right in any case.
-func (s *Store) Remove(ctx context.Context, nameOrID string, force bool, inUse InUse) (Removed, error) {
+func (s *Store) Remove(ctx context.Context, nameOrID string, force bool, inUse func() (InUse, error)) (Removed, error) {
 	var done Removed
 	var orphans []string
 	err := s.chains.Locked(ctx, func() error {
@@ -58,7 +59,13 @@ func (s *Store) Remove(ctx context.Context, nameOrID string, force bool, inUse I
 			return err
 		}
 		records := slices.DeleteFunc(all, func(r image.Record) bool { return r.Image != rec.Image })
-		v, err := decide(nameOrID, rec, records, force, inUse)
+		var use InUse
+		if inUse != nil {
+			if use, err = inUse(); err != nil {
+				return err
+			}
+		}
+		v, err := decide(nameOrID, rec, records, force, use)
 		if err != nil {
 			return err
 		}

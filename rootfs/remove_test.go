@@ -24,6 +24,13 @@ func ExampleRemoved_Lines() {
 	// Deleted: sha256:95c4a6…
 }
 
+// used says that a container uses every image.
+func used(container string, running bool) func() (rootfs.InUse, error) {
+	return func() (rootfs.InUse, error) {
+		return func(digest.Digest) (string, bool) { return container, running }, nil
+	}
+}
+
 // TestRemove takes names away until the image goes, with the layers that are its alone, top first.
 func TestRemove(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
@@ -61,7 +68,7 @@ func TestRemoveRefuses(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		im := w.mustAdd(t, spec{layers: [][]byte{base}, refs: []string{"one", "two"}})
 		before := w.files(t)
-		running := func(digest.Digest) (string, bool) { return "c0ffee0123456789", true }
+		running := used("c0ffee0123456789", true)
 		for _, arg := range []string{im.ID.String(), im.ID.Encoded()[:6]} {
 			if removed, err := w.Remove(t.Context(), arg, true, running); !errdefs.IsFailedPrecondition(err) || len(removed.Lines()) > 0 {
 				t.Errorf("%q, %v", removed.Lines(), err)
@@ -78,7 +85,7 @@ func TestRemoveRefuses(t *testing.T) {
 func TestRemoveForcedFromARunningContainer(t *testing.T) {
 	onEach(t, func(t *testing.T, w *world) {
 		im := w.mustAdd(t, spec{layers: [][]byte{base}, refs: []string{"one"}})
-		running := func(digest.Digest) (string, bool) { return "c0ffee0123456789", true }
+		running := used("c0ffee0123456789", true)
 		removed, err := w.Remove(t.Context(), "one", true, running)
 		if want := []string{"Untagged: one:latest"}; err != nil || !slices.Equal(removed.Lines(), want) {
 			t.Errorf("%q, %v; want %q", removed.Lines(), err, want)

@@ -106,13 +106,13 @@ func TestSweepOfACleanRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := w.files(t)
-		blocked := func(digest.Digest) (string, bool) { // called with the root locked
+		blocked := func() (rootfs.InUse, error) { // called with the root locked
 			ctx, cancel := context.WithTimeout(t.Context(), testutil.Patience(5*time.Second))
 			defer cancel()
 			if err := w.Sweep(ctx); err != nil {
 				t.Error(err)
 			}
-			return "c1", true
+			return used("c1", true)()
 		}
 		if _, err := w.Remove(t.Context(), im.ID.String(), true, blocked); !errdefs.IsFailedPrecondition(err) {
 			t.Error(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/container/list"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/stop"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/use"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/command"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/prune"
@@ -60,25 +61,8 @@ type Use struct{ Env *env.Env }
 var _ env.Containers = Use{}
 
 // ImageUse implements env.Containers.
-func (u Use) ImageUse(context.Context) (func(digest.Digest) (string, bool), error) {
-	store := containers(u.Env)
-	all, err := store.List()
-	if err != nil {
-		return nil, err
-	}
-	return func(id digest.Digest) (string, bool) {
-		user := ""
-		for _, c := range all {
-			if c.ImageID != id.String() {
-				continue
-			}
-			user = c.ID
-			if st, err := store.State(c.ID); err == nil && st.Status == runtime.Running {
-				return user, true
-			}
-		}
-		return user, false
-	}, nil
+func (u Use) ImageUse(ctx context.Context) (func(digest.Digest) (string, bool), error) {
+	return use.Images(ctx, u.Env)
 }
 
 // Count implements env.Containers.

@@ -9,8 +9,10 @@ import (
 	"github.com/containerd/errdefs"
 	"github.com/urfave/cli/v2"
 
+	"github.com/lrun-dev/lrun/cmd/lrun/container/changes"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/layer"
+	"github.com/lrun-dev/lrun/runtime"
 )
 
 type exportOptions struct{ output string }
@@ -27,7 +29,7 @@ func exportCommand(e *env.Env) *cli.Command {
 	}
 }
 
-func runExport(ctx context.Context, e *env.Env, o exportOptions, name string) (err error) {
+func runExport(ctx context.Context, e *env.Env, o exportOptions, name string) error {
 	if err := sweep(ctx, e); err != nil {
 		return err
 	}
@@ -38,13 +40,21 @@ func runExport(ctx context.Context, e *env.Env, o exportOptions, name string) (e
 	if _, terminal := env.Terminal(e.Out); terminal && o.output == "" {
 		return fmt.Errorf("export %s: a terminal cannot show an archive; use -o FILE or a pipe: %w", name, errdefs.ErrInvalidArgument)
 	}
+	write := func(w io.Writer) error {
+		return changes.Whole(ctx, e, c, func() error { return writeRoot(ctx, e, c, w) })
+	}
+	if o.output == "" {
+		return write(e.Out)
+	}
+	return e.WriteFile(o.output, write)
+}
+
+// writeRoot writes all files of the container to w.
+func writeRoot(ctx context.Context, e *env.Env, c runtime.Container, w io.Writer) (err error) {
 	root, err := readRoot(ctx, e, c)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	if o.output == "" {
-		return layer.WriteTar(ctx, e.Out, root, layer.TarOptions{})
-	}
-	return e.WriteFile(o.output, func(w io.Writer) error { return layer.WriteTar(ctx, w, root, layer.TarOptions{}) })
+	return layer.WriteTar(ctx, w, root, layer.TarOptions{})
 }

@@ -1,12 +1,16 @@
 package image
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
+
+	"github.com/lrun-dev/lrun/internal/flock"
 )
 
 func TestImport(t *testing.T) {
@@ -90,5 +94,32 @@ func TestRemoveAndTag(t *testing.T) {
 	layers, err := filepath.Glob(filepath.Join(f.root, "snapshots", "*", "data", "*"))
 	if err != nil || len(layers) > 0 {
 		t.Errorf("left: %q, %v", layers, err)
+	}
+}
+
+// lockedUse says who uses images only to who has locked the root.
+type lockedUse struct {
+	users
+
+	t    *testing.T
+	root string
+}
+
+func (l lockedUse) ImageUse(ctx context.Context) (func(digest.Digest) (string, bool), error) {
+	if lock, err := flock.TryExclusive(filepath.Join(l.root, "lock")); !errors.Is(err, flock.ErrBusy) {
+		l.t.Errorf("a container may be made after the answer: the root is not locked: %v", errors.Join(err, lock.Unlock()))
+	}
+	return l.users.ImageUse(ctx)
+}
+
+// TestRemoveAsksWithTheRootLocked for each image anew: a container may have been made since the last.
+func TestRemoveAsksWithTheRootLocked(t *testing.T) {
+	f := rootFixture(t)
+	data, ids := dockerArchive(t, archived{[]string{"a:1"}, [][]byte{layerTar(t, "a")}}, archived{[]string{"b:1"}, [][]byte{layerTar(t, "b")}})
+	f.in = string(data)
+	f.succeed(t, "load", "-q")
+	f.containers = lockedUse{users{ids[1]: true}, t, f.root}
+	if code := f.lrun(t, "rmi", "a:1", "b:1"); code != 1 || !strings.Contains(f.err.String(), "container web") || !strings.Contains(f.out.String(), "Untagged: a:1") {
+		t.Errorf("exit code %d, stdout %s, stderr %s", code, &f.out, &f.err)
 	}
 }

@@ -40,10 +40,7 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, args []string) 
 	if err != nil {
 		return err
 	}
-	inUse, err := imageUse(ctx, e)
-	if err != nil {
-		return err
-	}
+	inUse := func() (rootfs.InUse, error) { return imageUse(ctx, e) }
 	var errs []error
 	onlyMissing := true
 	for _, name := range args {

@@ -49,7 +49,8 @@ func runSave(ctx context.Context, e *env.Env, o saveOptions, names []string) err
 	if _, terminal := env.Terminal(e.Out); terminal && o.output == "" {
 		return errdefs.ErrInvalidArgument.WithMessage("a terminal cannot show an archive; use -o FILE or a pipe")
 	}
-	entries, err := toSave(ctx, e, o.platform, names)
+	find := func() ([]save.Entry, error) { return toSave(ctx, e, o.platform, names) }
+	entries, err := find()
 	if err != nil {
 		return err
 	}
@@ -59,11 +60,16 @@ func runSave(ctx context.Context, e *env.Env, o saveOptions, names []string) err
 	}
 	changed := 0
 	options := save.Options{Format: format, Changed: func(image.Image, digest.Digest) { changed++ }}
-	write := func(w io.Writer) error { return save.Write(ctx, w, store.Dropped(), entries, options) }
+	write := func(w io.Writer) error {
+		return save.WriteFound(ctx, w, store.Dropped(), entries, find, options)
+	}
 	if o.output == "" {
 		err = write(e.Out)
 	} else {
 		err = e.WriteFile(o.output, write)
+	}
+	if errdefs.IsNotFound(err) { // which says all
+		return err
 	}
 	if err != nil {
 		return fmt.Errorf("save: %w", err)

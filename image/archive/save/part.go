@@ -35,17 +35,19 @@ func (a *archive) close() error {
 }
 
 // open opens every blob of the entries, and returns the entries as they are saved.
-func (a *archive) open(blobs Blobs, entries []Entry, o Options) ([]Entry, error) {
-	entries = slices.Clone(entries)
-	for i, e := range entries {
+func (a *archive) open(blobs Blobs, stored []Entry, o Options) ([]Entry, error) {
+	entries := slices.Clone(stored)
+	for i, e := range stored {
 		im, err := a.openImage(blobs, e.Image)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", e.Image.ID, err)
 		}
-		if im.Manifest.Digest != e.Image.Manifest.Digest && o.Changed != nil {
-			o.Changed(e.Image, im.Manifest.Digest)
-		}
 		entries[i].Image = im
+	}
+	for i, e := range stored {
+		if now := entries[i].Image.Manifest.Digest; now != e.Image.Manifest.Digest && o.Changed != nil {
+			o.Changed(e.Image, now)
+		}
 	}
 	for d := range a.parts {
 		a.digest = append(a.digest, d)

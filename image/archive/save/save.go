@@ -50,7 +50,8 @@ type Blobs interface {
 // Options say how an archive is written.
 type Options struct {
 	Format Format
-	// Changed is told of each image that is saved with another manifest than it has, because blobs of it were dropped.
+	// Changed is told of each image that is saved with another manifest than it has, because blobs of it were dropped, when all blobs
+	// have been found and before anything is written.
 	Changed func(im image.Image, manifest digest.Digest)
 }
 

@@ -41,17 +41,16 @@ Examples:
 	}
 }
 
-func runDiff(ctx context.Context, e *env.Env, name string) (err error) {
+func runDiff(ctx context.Context, e *env.Env, name string) error {
 	c, err := e.Runtime().Resolve(name)
 	if err != nil {
 		return err
 	}
-	d, err := open(ctx, e, c)
-	if err != nil {
+	var list []layer.Change
+	err = Whole(ctx, e, c, func() (err error) {
+		list, err = readChanges(ctx, e, c)
 		return err
-	}
-	defer func() { err = errors.Join(err, d.Close()) }()
-	list, err := layer.Changes(ctx, d.DiffSource, options(time.Time{}))
+	})
 	if err != nil {
 		return fmt.Errorf("diff container %s: %w", name, err)
 	}
@@ -60,6 +59,16 @@ func runDiff(ctx context.Context, e *env.Env, name string) (err error) {
 		lines[i] = string(change.Kind) + " " + format.VisiblePath("/"+change.Path)
 	}
 	return format.Lines(e.Out, lines)
+}
+
+// readChanges lists what the container changed.
+func readChanges(ctx context.Context, e *env.Env, c runtime.Container) (list []layer.Change, err error) {
+	d, err := open(ctx, e, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	return layer.Changes(ctx, d.DiffSource, options(time.Time{}))
 }
 
 // open opens what the container changed. The caller closes it.

@@ -101,7 +101,7 @@ func commit(ctx context.Context, e *env.Env, o commitOptions, c runtime.Containe
 		return "", err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	candidate, err := child.Make(ctx, in, parent, func(w io.Writer) error { return writeChanges(ctx, e, c, o.pause, w) }, made)
+	candidate, err := child.Make(ctx, in, parent, func(w io.Writer) error { return writeLayer(ctx, e, c, o.pause, w) }, made)
 	if err != nil {
 		return "", err
 	}
@@ -114,7 +114,12 @@ func commit(ctx context.Context, e *env.Env, o commitOptions, c runtime.Containe
 	return records[0].Image.String(), nil
 }
 
-// writeChanges writes the new layer while the container is kept still.
+// writeLayer writes the new layer.
+func writeLayer(ctx context.Context, e *env.Env, c runtime.Container, pause bool, w io.Writer) error {
+	return Whole(ctx, e, c, func() error { return writeChanges(ctx, e, c, pause, w) })
+}
+
+// writeChanges writes what the container changed while the container is kept still.
 func writeChanges(ctx context.Context, e *env.Env, c runtime.Container, pause bool, w io.Writer) (err error) {
 	d, err := open(ctx, e, c)
 	if err != nil {

@@ -60,7 +60,8 @@ type Env struct {
 // Containers is what commands about images must know of containers.
 type Containers interface {
 	// ImageUse returns a function that names a container that uses an image, "" for none, preferring one that
-	// runs. It reads the containers once.
+	// runs, also one that is being made and has its snapshot already. It reads the containers once. The answer stands as long
+	// as the root is locked.
 	ImageUse(ctx context.Context) (func(id digest.Digest) (container string, running bool), error)
 	// Count says how many containers are in each state ("running", "exited", …).
 	Count(ctx context.Context) (map[string]int, error)
