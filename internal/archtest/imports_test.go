@@ -99,8 +99,9 @@ var rows = map[string]row{
 	"snapshot/conformance": {4, nil}, // containerd's suite, a module of its own: tests alone
 
 	"rootfs":            {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "mount", "overlay", "rootfs/chain", "rootfs/dropped", "rootfs/heal", "rootfs/pairs", "snapshot", "snapshot/quota"}},
-	"rootfs/chain":      {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "rootfs/chain/full", "snapshot", "snapshot/quota"}},
-	"rootfs/chain/full": {4, []string{"layer"}}, // what to say when there is no room
+	"rootfs/chain":      {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "mount", "overlay", "rootfs/chain/full", "rootfs/chain/lock", "snapshot", "snapshot/quota"}},
+	"rootfs/chain/full": {4, []string{"layer"}},      // what to say when there is no room
+	"rootfs/chain/lock": {4, []string{"internal/*"}}, // locks that end with the command
 
 	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
 	"rootfs/pairs":   {4, []string{"image", "layer", "rootfs/chain"}},                                                                                                                                           // which blob is which layer

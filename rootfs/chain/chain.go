@@ -11,15 +11,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"path/filepath"
-	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/rootfs/chain/lock"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -103,16 +102,22 @@ func Retry(do func() error) error {
 // Present returns how many of chains, the ChainIDs of an image, are committed, from the bottom: a
 // snapshot is never there without its parents, but for damage, which package heal repairs. When all are, it costs one look.
 func (m *Maker) Present(ctx context.Context, chains []digest.Digest) (int, error) {
+	n, _, err := m.present(ctx, chains)
+	return n, err
+}
+
+// present is Present, and the topmost of those that are there.
+func (m *Maker) present(ctx context.Context, chains []digest.Digest) (n int, top snapshot.Info, err error) {
 	for n := len(chains); n > 0; n-- {
 		info, err := m.snapshots.Stat(ctx, chains[n-1].String())
 		if err == nil && info.Kind == snapshot.Committed {
-			return n, nil
+			return n, info, nil
 		}
 		if err != nil && !Absent(err) {
-			return 0, err
+			return 0, info, err
 		}
 	}
-	return 0, nil
+	return 0, top, nil
 }
 
 // Absent tells that a snapshot that somebody asked for is not there, or has a record that cannot be read, which counts as none.
@@ -131,61 +136,10 @@ func (m *Maker) LockedShared(ctx context.Context, do func() error) error {
 
 // withLock calls do with the root's lock, which acquire takes.
 func (m *Maker) withLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), do func() error) (err error) {
-	l, err := waitLock(ctx, acquire, filepath.Join(m.root, "lock"), (*flock.Lock).Unlock)
+	l, err := lock.Wait(ctx, acquire, filepath.Join(m.root, "lock"), (*flock.Lock).Unlock)
 	if err != nil {
 		return fmt.Errorf("lock root %q: %w", m.root, err)
 	}
 	defer func() { err = errors.Join(err, l.Unlock()) }()
 	return do()
-}
-
-// lateLock is how long a lock that is free may take.
-const lateLock = 20 * time.Millisecond
-
-// waitLock acquires a lock, or gives up when ctx is done: then the lock, should it be had later, is released.
-func waitLock(ctx context.Context, acquire func(path string) (*flock.Lock, error), path string, release func(*flock.Lock) error) (*flock.Lock, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	type result struct {
-		lock *flock.Lock
-		err  error
-	}
-	got := make(chan result, 1)
-	go func() {
-		l, err := acquire(path)
-		got <- result{l, err}
-	}()
-	select {
-	case r := <-got:
-		return r.lock, r.err
-	case <-ctx.Done():
-		drop := func(r result) {
-			if r.lock != nil {
-				_ = release(r.lock) // nobody waits for it any more
-			}
-		}
-		select {
-		case r := <-got: // nobody else had it, and this process may end before a goroutine has dropped it
-			drop(r)
-		case <-time.After(lateLock):
-			go func() { drop(<-got) }()
-		}
-		return nil, ctx.Err()
-	}
-}
-
-// tryLock is flock.TryExclusive that tells "nobody holds it" from the rest: free is true, with the
-// lock, when the file is there, and without when it is not.
-func tryLock(path string) (l *flock.Lock, free bool, err error) {
-	l, err = flock.TryExclusive(path)
-	switch {
-	case err == nil:
-		return l, true, nil
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, true, nil
-	case errors.Is(err, flock.ErrBusy):
-		return nil, false, nil
-	}
-	return nil, false, err
 }

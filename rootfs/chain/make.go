@@ -36,7 +36,7 @@ func (m *Maker) Make(ctx context.Context, t Task) error {
 func (u *session) run(ctx context.Context) error {
 	before := full.Look(u.root)
 	if err := u.make(ctx); err != nil {
-		if errdefs.IsConflict(err) || errdefs.IsNotFound(err) && errors.Is(u.stillThere(ctx), ErrChanged) {
+		if errdefs.IsConflict(err) || errors.Is(u.stillThere(ctx), ErrChanged) { // what it read had perhaps no files any more
 			err = errors.Join(ErrChanged, err)
 		}
 		return errors.Join(before.Explain(err, u.layers), u.retract(ctx))
@@ -161,17 +161,13 @@ func (u *session) publish(ctx context.Context) error {
 	return u.task.Finish(ctx)
 }
 
-// stillThere returns ErrChanged when a snapshot that the plan counts on has gone.
+// stillThere returns ErrChanged when a snapshot that the plan counts on has gone, also if it was made again: what was read
+// meanwhile may be half of the one.
 func (u *session) stillThere(ctx context.Context) error {
-	names := slices.Concat(u.plan.tops, u.committed)
-	for _, st := range u.plan.steps {
-		if st.donor != "" {
-			names = append(names, st.donor)
-		}
-	}
-	for _, name := range names {
-		_, err := u.snapshots.Stat(ctx, name)
-		if errdefs.IsNotFound(err) {
+	for _, name := range slices.AppendSeq(slices.Clone(u.committed), maps.Keys(u.plan.seen)) {
+		was, known := u.plan.seen[name]
+		now, err := u.snapshots.Stat(ctx, name)
+		if errdefs.IsNotFound(err) || err == nil && known && !same(now, was) {
 			return fmt.Errorf("snapshot %s went away: %w", name, ErrChanged)
 		}
 		if err != nil {
@@ -180,6 +176,9 @@ func (u *session) stillThere(ctx context.Context) error {
 	}
 	return nil
 }
+
+// same tells that one snapshot was not removed and made again: that may give it its id again, but never the time.
+func same(a, b snapshot.Info) bool { return a.ID == b.ID && a.Created.Equal(b.Created) }
 
 // commit makes the committed snapshot of st.
 func (u *session) commit(ctx context.Context, st *step) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -132,37 +133,61 @@ func TestRetract(t *testing.T) {
 	})
 }
 
-// TestWhatGoesMeanwhileIsMadeAgain removes what an image counts on, while it is unpacked and after.
+// TestWhatGoesMeanwhileIsMadeAgain removes what an image counts on, while it is unpacked and after, and makes it again or not.
 func TestWhatGoesMeanwhileIsMadeAgain(t *testing.T) {
 	onEach(t, func(t *testing.T, s store) {
 		base, plain, more := layertest.Tar(rootDir(0o755), file("a", "a")), layertest.Tar(rootDir(0o711), file("b", "b")), layertest.Tar(file("c", "c"))
 		for name, before := range map[string]chain.Source{
 			"the layers below": source(t, base), "a layer to share": source(t, plain),
 		} {
-			for when, late := range map[string]bool{"while it is unpacked": false, "before it is published": true} {
-				t.Run(name+", "+when, func(t *testing.T) {
+			for _, c := range []struct {
+				when        string
+				late, again bool
+				fails       error // of the first attempt, as a raw error of the files that are gone
+			}{
+				{when: "while it is unpacked"},
+				{when: "before it is published", late: true},
+				{when: "before it is published, with an error", late: true, fails: fs.ErrNotExist},
+				{when: "while it is unpacked, and it is there again", again: true},
+				{when: "before it is published, and it is there again", late: true, again: true},
+			} {
+				// A layer of vfs holds those below it, and one to be shared is locked, so that nobody makes it again.
+				if s.driver == "vfs" && c.fails != nil || c.again && name == "a layer to share" {
+					continue
+				}
+				t.Run(name+", "+c.when, func(t *testing.T) {
 					s := open(t, t.TempDir(), s.driver)
 					s.make(t, before)
-					remove := sync.OnceFunc(func() {
+					remove := sync.OnceValue(func() error {
 						if err := s.snapshots.Remove(context.Background(), top(before)); err != nil && !errdefs.IsFailedPrecondition(err) {
 							t.Error(err)
 						}
+						if c.again {
+							s.make(t, before)
+						}
+						return c.fails
 					})
-					src := source(t, base, plain, more)
+					src, opened := counted(source(t, base, plain, more))
 					unpack := src.Open
 					src.Open = func(layer int) (io.ReadCloser, error) {
-						if layer == 2 && !late {
-							remove()
+						if layer == 2 && !c.late {
+							_ = remove()
 						}
 						return unpack(layer)
 					}
-					task := s.task(src)
+					task, tried := s.task(src), false
 					task.Sync = func() error {
-						remove()
-						return nil
+						if tried {
+							return nil
+						}
+						tried = true
+						return remove()
 					}
 					if err := s.maker.Make(t.Context(), task); err != nil {
 						t.Fatal(err)
+					}
+					if n := opened[2].Load(); n != 2 && s.driver != "vfs" {
+						t.Errorf("the topmost layer was unpacked %d times, want 2", n)
 					}
 					s.agree(t, src)
 				})

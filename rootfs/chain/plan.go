@@ -66,12 +66,13 @@ type plan struct {
 	steps []*step          // what is missing, each after what it stands on
 	index map[string]*step // by chain
 	there []*step          // what is not missing, but for layers that a step has with the same blob
-	tops  []string         // the images' topmost chains that were there, to be looked at again
+	// seen are the images' topmost chains that were there, and donors, as they were: to be looked at again.
+	seen map[string]snapshot.Info
 }
 
 // newPlan compares the chains of images with what the store has now.
 func (m *Maker) newPlan(ctx context.Context, t *Task, r *reporter) (*plan, error) {
-	p := &plan{index: map[string]*step{}}
+	p := &plan{index: map[string]*step{}, seen: map[string]snapshot.Info{}}
 	for i := range t.Sources {
 		src := &t.Sources[i]
 		if err := m.planImage(ctx, p, src, r); err != nil {
@@ -95,12 +96,12 @@ func (m *Maker) planImage(ctx context.Context, p *plan, src *Source, r *reporter
 			return fmt.Errorf("DiffID %q: %w: %w", d, err, errdefs.ErrInvalidArgument)
 		}
 	}
-	present, err := m.Present(ctx, chains)
+	present, top, err := m.present(ctx, chains)
 	if err != nil {
 		return err
 	}
 	if present > 0 {
-		p.tops = append(p.tops, chains[present-1].String())
+		p.seen[top.Key] = top
 	}
 	for i, chain := range chains {
 		st := &step{source: src, layer: i, chain: chain.String(), diffID: diffIDs[i]}
@@ -126,10 +127,10 @@ func (m *Maker) findDonors(ctx context.Context, t *Task, p *plan) error {
 	if !m.unordered || t.Unlike || len(p.steps) == 0 {
 		return nil
 	}
-	donors := map[string]string{}
+	donors := map[string]snapshot.Info{}
 	err := m.snapshots.Walk(ctx, func(info snapshot.Info) error {
 		if d := info.Labels[LabelDiffID]; info.Kind == snapshot.Committed && d != "" && info.Labels[LabelSettled] == "" {
-			donors[d] = info.Key
+			donors[d] = info
 		}
 		return nil
 	})
@@ -137,17 +138,15 @@ func (m *Maker) findDonors(ctx context.Context, t *Task, p *plan) error {
 		return err
 	}
 	for _, st := range p.steps {
-		donor := donors[st.diffID.String()]
-		if donor != "" && t.Sound != nil {
-			sound, err := t.Sound(ctx, donor)
-			if err != nil {
+		donor, ok := donors[st.diffID.String()]
+		if ok && t.Sound != nil {
+			if ok, err = t.Sound(ctx, donor.Key); err != nil {
 				return err
 			}
-			if !sound {
-				donor = ""
-			}
 		}
-		st.donor = donor
+		if ok {
+			st.donor, p.seen[donor.Key] = donor.Key, donor
+		}
 	}
 	return nil
 }

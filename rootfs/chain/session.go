@@ -15,6 +15,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/rootfs/chain/lock"
 )
 
 // Files below ROOT/unpack, all of them empty and there only while somebody holds their lock (or died
@@ -58,7 +59,7 @@ func (m *Maker) begin(ctx context.Context, t *Task) (*session, error) {
 
 // lock takes and keeps the lock of one file below ROOT/unpack.
 func (u *session) lock(ctx context.Context, name string) error {
-	l, err := waitLock(ctx, flock.Exclusive, filepath.Join(u.root, unpackDir, name), dropLock)
+	l, err := lock.Wait(ctx, flock.Exclusive, filepath.Join(u.root, unpackDir, name), lock.Drop)
 	if err != nil {
 		return fmt.Errorf("lock %q: %w", name, err)
 	}
@@ -112,24 +113,15 @@ func (u *session) end(ctx context.Context) error {
 	errs := []error{u.discard(context.WithoutCancel(ctx))} // Ctrl-C leaves nothing behind
 	slices.Reverse(u.locks)
 	for _, l := range u.locks {
-		errs = append(errs, dropLock(l))
+		errs = append(errs, lock.Drop(l))
 	}
 	return errors.Join(errs...)
-}
-
-// dropLock removes the file of a lock and gives up the lock. Whoever waits for it makes a new file.
-func dropLock(l *flock.Lock) error {
-	err := os.Remove(l.File().Name())
-	if errors.Is(err, os.ErrNotExist) {
-		err = nil
-	}
-	return errors.Join(err, l.Unlock())
 }
 
 // Alive tells whether the session that LabelSession names is still at work. Of one that has ended it
 // never says so again.
 func (m *Maker) Alive(id string) (bool, error) {
-	l, free, err := tryLock(filepath.Join(m.root, unpackDir, sessionPrefix+id))
+	l, free, err := lock.Try(filepath.Join(m.root, unpackDir, sessionPrefix+id))
 	if l != nil {
 		err = errors.Join(err, l.Unlock())
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/rootfs/chain/lock"
 	"github.com/lrun-dev/lrun/snapshot"
 )
 
@@ -48,9 +49,9 @@ func (m *Maker) sweepLocks() error {
 	}
 	errs := []error{err}
 	for _, e := range entries {
-		l, _, err := tryLock(filepath.Join(dir, e.Name()))
+		l, _, err := lock.Try(filepath.Join(dir, e.Name()))
 		if l != nil {
-			err = errors.Join(err, dropLock(l))
+			err = errors.Join(err, lock.Drop(l))
 		}
 		errs = append(errs, err)
 	}

@@ -159,7 +159,7 @@ func healLayers(ctx context.Context, e *env.Env, store *rootfs.Store, in *blob.I
 	var held hold.Containers
 	defer func() { err = errors.Join(err, held.Close()) }()
 	return heal.New(e.Root(), store.Snapshots).Heal(ctx, in, candidates, func(key string) error {
-		return held.On(ctx, e, store.Snapshots, key)
+		return held.On(ctx, e.Runtime(), store.Snapshots, key)
 	}, func(im image.Image, layer int) {
 		if !quiet {
 			_, _ = fmt.Fprintf(e.Err, "%s: Repaired\n", format.ShortID(im.Layers[layer].Digest.String())) // only a report

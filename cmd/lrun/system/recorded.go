@@ -9,7 +9,6 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
-	"github.com/lrun-dev/lrun/cmd/lrun/internal/hold"
 	"github.com/lrun-dev/lrun/rootfs/check"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/name"
@@ -92,5 +91,5 @@ func (r recorded) Gone(id string) bool {
 
 // Busy implements check.Containers.
 func (r recorded) Busy(id string) bool {
-	return hold.Busy(r.env, id)
+	return r.env.Runtime().Watched(id)
 }

@@ -78,7 +78,7 @@ func repairRecords(ctx context.Context, w io.Writer, driver string, store *rootf
 func remake(ctx context.Context, e *env.Env, store *rootfs.Store, key string) (err error) {
 	var held hold.Containers
 	defer func() { err = errors.Join(err, held.Close()) }()
-	err = store.Remake(ctx, key, func() error { return held.On(ctx, e, store.Snapshots, key) })
+	err = store.Remake(ctx, key, func() error { return held.On(ctx, e.Runtime(), store.Snapshots, key) })
 	if err != nil && ctx.Err() == nil {
 		noted := heal.New(e.Root(), store.Snapshots).Note(ctx, key)
 		if !chain.Absent(noted) { // what is not there needs no note

@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/containerd/errdefs"
 
-	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
-	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/snapshot"
 )
@@ -21,9 +18,9 @@ import (
 type Containers struct{ claims []*runtime.Claim }
 
 // On holds all containers that stand on the layer key, so that none starts until Close, or fails with
-// errdefs.ErrFailedPrecondition when one runs. Where containers have copies of layers there is nothing to hold. The
-// root is locked, so that there will be no more of them.
-func (h *Containers) On(ctx context.Context, e *env.Env, snapshots *snapshot.Store, key string) error {
+// errdefs.ErrFailedPrecondition when one runs or is being changed: it does not wait. Where containers have copies of layers there is
+// nothing to hold. The root is locked, so that there will be no more of them.
+func (h *Containers) On(ctx context.Context, containers *runtime.Store, snapshots *snapshot.Store, key string) error {
 	if !snapshots.Rebases() {
 		return nil
 	}
@@ -35,16 +32,31 @@ func (h *Containers) On(ctx context.Context, e *env.Env, snapshots *snapshot.Sto
 		if h.has(id) {
 			continue
 		}
-		if err := idle(e, id); err != nil {
+		if err := h.take(containers, id); err != nil {
 			return err
 		}
-		c, err := e.Runtime().Claim(ctx, id)
-		if err != nil {
-			return err
-		}
-		h.claims = append(h.claims, c)
 	}
 	return nil
+}
+
+// take holds the container id unless it runs, or somebody else has its claim: who may wait for the root's lock, or keep it as long as
+// the container runs.
+func (h *Containers) take(containers *runtime.Store, id string) error {
+	st, err := containers.State(id) // before the claim is ours, which would count as that of the lrun that runs it
+	if err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	if st.Status == runtime.Running {
+		return fmt.Errorf("container %s runs on it: stop it, then run this command again: %w", format.ShortID(id), errdefs.ErrFailedPrecondition)
+	}
+	c, err := containers.TryClaim(id)
+	if errdefs.IsFailedPrecondition(err) {
+		return fmt.Errorf("container %s runs on it, or is being changed: stop it, then run this command again: %w", format.ShortID(id), errdefs.ErrFailedPrecondition)
+	}
+	if err == nil {
+		h.claims = append(h.claims, c)
+	}
+	return err
 }
 
 // standing returns the keys of those snapshots that may be mounted and stand on the layer key, which need not be there, or on its
@@ -90,25 +102,4 @@ func (h *Containers) Close() error {
 	}
 	h.claims = nil
 	return errors.Join(errs...)
-}
-
-// idle fails when the container id runs, or is being changed.
-func idle(e *env.Env, id string) error {
-	st, err := e.Runtime().State(id)
-	if err != nil && !errdefs.IsNotFound(err) {
-		return err
-	}
-	if Busy(e, id) || st.Status == runtime.Running {
-		return fmt.Errorf("container %s runs on it: stop it, then run this command again: %w", format.ShortID(id), errdefs.ErrFailedPrecondition)
-	}
-	return nil
-}
-
-// Busy tells that some process is making, running or removing the container id.
-func Busy(e *env.Env, id string) bool {
-	l, err := flock.TryExclusive(filepath.Join(e.State(), "active", id))
-	if err == nil {
-		_ = l.Unlock() // the file stays, for the sweep
-	}
-	return errors.Is(err, flock.ErrBusy)
 }
