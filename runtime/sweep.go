@@ -115,11 +115,12 @@ func (s *Store) putRight(ctx context.Context, id string, release func(context.Co
 	if errdefs.IsNotFound(err) || c.Remove {
 		return s.Delete(ctx, id, release)
 	}
-	if stErr != nil || recorded.Status != Running {
+	if stErr != nil {
 		return ignore(stErr, errdefs.ErrDataLoss)
 	}
+	// Also of one that is not recorded as running: its lrun may have been killed while it started.
 	errs := []error{s.removeCgroup(id), s.removeRunDir(ctx, c)}
-	if !alive(recorded) {
+	if recorded.Status == Running && !alive(recorded) {
 		errs = append(errs, s.writeState(id, lost(recorded), atomicfile.Durable))
 	}
 	return errors.Join(errs...)
