@@ -34,7 +34,7 @@ type Mount struct {
 	Unified     bool     // it is the v2 hierarchy
 	Dir         string   // of a Group: its directory below Mountpoint, like "/lrun/ID"
 
-	atRoot bool   // lrun itself is in the topmost group that is visible here
+	atRoot bool   // lrun itself is in the topmost group that is visible here, or beside what must leave that (delegate.AtTop)
 	root   string // directory of the hierarchy that is mounted
 }
 
