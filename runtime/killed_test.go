@@ -239,3 +239,21 @@ func TestStartThatWasKilled(t *testing.T) {
 		})
 	}
 }
+
+// Who looks for what a boot has left may come late: another has swept since, and then made a container that is removed
+// at its end and that nobody has started yet.
+func TestSuspectThatComesLate(t *testing.T) {
+	testutil.RequireRoot(t)
+	s, _, state := open(t)
+	if s.Swept() {
+		t.Fatal("swept before the first sweep")
+	}
+	made := create(t, s, runtime.Container{Name: "web", Remove: true})
+	writeFile(t, filepath.Join(state, "swept"), "")
+	if err := errors.Join(s.Suspect(made.ID), s.Sweep(t.Context(), none)); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Get(made.ID); err != nil {
+		t.Errorf("it was swept: %v", err)
+	}
+}
