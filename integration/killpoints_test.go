@@ -24,6 +24,9 @@ const killPointsEnv = "LRUN_KILL_POINTS"
 // killPointsSample is how many they try when nothing is said.
 const killPointsSample = 5
 
+// everything is a command that makes all directories which any container needs.
+const everything = "run --rm -v /data --ipc shareable busybox true"
+
 // killCase is a command that is killed.
 type killCase struct {
 	name    string
@@ -44,7 +47,8 @@ func killCases() []killCase {
 		{name: "run --rm of a failing start", command: "run --rm --name victim busybox no-such-program"},
 		{name: "run --rm with a volume", command: "run --rm --name victim -v /data --init busybox true"},
 		{name: "run --rm by runc", command: "run --rm --name victim --runtime runc busybox true", outside: true},
-		{name: "run", command: "run --name victim busybox true", keeps: true},
+		{name: "run by runc", command: "run --name victim --runtime runc busybox true", keeps: true, outside: true},
+		{name: "run", command: "run --name victim --ipc shareable busybox true", keeps: true},
 		{name: "create", command: "create --name victim -v /data busybox true", keeps: true},
 		{name: "start", before: made, command: "start -a victim", keeps: true},
 		{name: "rm", before: made, command: "rm -v victim", keeps: true},
@@ -99,7 +103,7 @@ func newKillTest(t *testing.T, c killCase) *killTest {
 		}
 	})
 	k.must("load -q -i " + busyboxArchive())
-	k.must("run --rm -v /data busybox true")
+	k.must(everything)
 	if c.outside {
 		k.must("run --rm --runtime runc busybox true")
 	}
@@ -191,7 +195,7 @@ func (k *killTest) settle(n int) {
 	}
 	if k.images {
 		k.must("load -q -i " + busyboxArchive())
-		k.must("run --rm -v /data busybox true")
+		k.must(everything)
 	}
 	// Any command must do, so they take turns.
 	switch n % 3 {
@@ -205,14 +209,40 @@ func (k *killTest) settle(n int) {
 	}
 	if state == "" {
 		k.same(n, "after the next command")
-	} else if now := strings.TrimSpace(k.must("ps -a --filter name=victim --format {{.State}}")); now == "created" || now == "exited" && k.name != "kill" && k.name != "rm -f" {
-		k.must("start -a victim")
+	} else if now := strings.TrimSpace(k.must("ps -a --filter name=victim --format {{.State}}")); now != "running" {
+		k.still(n)
+		if now == "created" || now == "exited" && k.name != "kill" && k.name != "rm -f" {
+			k.must("start -a victim")
+		}
 	}
 	k.must("rm -fv victim")
 	k.same(n, "after rm -f")
 	k.must("create --name victim busybox true")
 	k.must("rm victim")
 	k.same(n, "after the name was used again")
+}
+
+// still fails when a container that is kept and does not run has anything that only a running one has, after the next command.
+func (k *killTest) still(n int) {
+	k.Helper()
+	running := func() []string {
+		found := slices.DeleteFunc(leaks(k.work), func(s string) bool { return strings.HasPrefix(s, k.work+"/root/") || slices.Contains(k.groups, s) })
+		ids, _ := filepath.Glob(k.work + "/root/containers/*") // the pattern is good
+		for _, id := range ids {
+			for _, pattern := range []string{"/sys/fs/cgroup/lrun/", "/sys/fs/cgroup/*/lrun/"} {
+				groups, _ := filepath.Glob(pattern + filepath.Base(id)) // with processes or without
+				found = append(found, groups...)
+			}
+		}
+		return found
+	}
+	found := running()
+	for end := time.Now().Add(testutil.Patience(leakPatience)); len(found) > 0 && time.Now().Before(end); found = running() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	if len(found) > 0 {
+		k.Fatalf("point %d of %q: it does not run, and after the next command there is:\n%s", n, k.killCase.command, strings.Join(found, "\n"))
+	}
 }
 
 // same fails when something is there that was not before the first command, or the reverse.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerd/errdefs"
 
+	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime"
 )
 
@@ -191,5 +192,68 @@ func TestSuspect(t *testing.T) {
 	defer claim.Close()
 	if err := errors.Join(s.Suspect(id), s.Sweep(t.Context(), release)); err != nil || len(released) != 1 {
 		t.Errorf("released %q under who has it, %v", released, err)
+	}
+}
+
+// Killed between the cgroup and the first state: what only a running container has goes, and the state stays.
+func TestStartThatWasKilled(t *testing.T) {
+	testutil.RequireRoot(t)
+	for name, content := range map[string]string{"created": "", "exited": `{"status":"exited","exitCode":7}`} {
+		t.Run(name, func(t *testing.T) {
+			s, _, state := open(t)
+			if err := s.Sweep(t.Context(), none); err != nil { // the first of this boot
+				t.Fatal(err)
+			}
+			made := create(t, s, runtime.Container{Name: "web"})
+			if content != "" {
+				writeFile(t, filepath.Join(s.Dir(made.ID), "state.json"), content)
+			}
+			hierarchy, err := s.Cgroups()
+			if err != nil {
+				t.Fatal(err)
+			}
+			group, err := hierarchy.Create("/lrun/"+made.ID, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := group.Remove(); err != nil {
+					t.Error(err)
+				}
+			})
+			writeFile(t, filepath.Join(state, "active", made.ID), "")
+			if err := errors.Join(os.MkdirAll(s.RunDir(made.ID), 0o700), s.Sweep(t.Context(), none)); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := hierarchy.Open("/lrun/" + made.ID); err != nil || len(left.Mounts()) > 0 {
+				t.Errorf("its group is there: %v, %v", left.Paths(), err)
+			}
+			for _, path := range []string{s.RunDir(made.ID), filepath.Join(state, "active", made.ID)} {
+				if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+					t.Errorf("%s is there: %v", path, err)
+				}
+			}
+			if st, err := s.State(made.ID); err != nil || string(st.Status) != name || name == "exited" && st.ExitCode != 7 {
+				t.Errorf("its state is %+v, %v", st, err)
+			}
+		})
+	}
+}
+
+// Who looks for what a boot has left may come late: another has swept since, and then made a container that is removed
+// at its end and that nobody has started yet.
+func TestSuspectThatComesLate(t *testing.T) {
+	testutil.RequireRoot(t)
+	s, _, state := open(t)
+	if s.Swept() {
+		t.Fatal("swept before the first sweep")
+	}
+	made := create(t, s, runtime.Container{Name: "web", Remove: true})
+	writeFile(t, filepath.Join(state, "swept"), "")
+	if err := errors.Join(s.Suspect(made.ID), s.Sweep(t.Context(), none)); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Get(made.ID); err != nil {
+		t.Errorf("it was swept: %v", err)
 	}
 }

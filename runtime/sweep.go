@@ -37,7 +37,7 @@ func (s *Store) sweepAfterBoot(ctx context.Context, release func(context.Context
 		return nil
 	}
 	ids, err := s.ids()
-	if err != nil {
+	if err != nil || s.Swept() { // by another process, and then some of ids may have been created since
 		return err
 	}
 	var errs []error
@@ -69,11 +69,30 @@ func (s *Store) Swept() bool {
 // recoverUnwatched is recoverAbandoned of a container that may have no claim. It never waits: who has the claim may be
 // this process, or run the container until tomorrow.
 func (s *Store) recoverUnwatched(ctx context.Context, id string, release func(context.Context, string) error) error {
-	return errors.Join(s.Suspect(id), s.recoverAbandoned(ctx, id, release))
+	return errors.Join(s.mark(id), s.recoverAbandoned(ctx, id, release))
 }
 
-// Suspect has the next sweep look at the container id, of which something may be left, unless somebody has it in his hands.
+// Suspect has the next sweep look at the container id, of which something may be left, unless it has a directory or somebody has
+// it in his hands.
 func (s *Store) Suspect(id string) error {
+	if !s.homeless(id) {
+		return nil
+	}
+	return s.mark(id)
+}
+
+// homeless tells that the container id has no directory and that nobody is making one. Who makes it gives the claim up when the
+// directory is there, so the claim is asked for first.
+func (s *Store) homeless(id string) bool {
+	if s.Watched(id) {
+		return false
+	}
+	_, err := os.Lstat(s.Dir(id))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// mark leaves a claim of the container id in nobody's hands, unless there is one.
+func (s *Store) mark(id string) error {
 	path := s.claimPath(id)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -115,11 +134,12 @@ func (s *Store) putRight(ctx context.Context, id string, release func(context.Co
 	if errdefs.IsNotFound(err) || c.Remove {
 		return s.Delete(ctx, id, release)
 	}
-	if stErr != nil || recorded.Status != Running {
+	if stErr != nil {
 		return ignore(stErr, errdefs.ErrDataLoss)
 	}
+	// Also of one that is not recorded as running: its lrun may have been killed while it started.
 	errs := []error{s.removeCgroup(id), s.removeRunDir(ctx, c)}
-	if !alive(recorded) {
+	if recorded.Status == Running && !alive(recorded) {
 		errs = append(errs, s.writeState(id, lost(recorded), atomicfile.Durable))
 	}
 	return errors.Join(errs...)

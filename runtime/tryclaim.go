@@ -17,7 +17,7 @@ func (s *Store) IDs() ([]string, error) {
 // it in the foreground.
 func (s *Store) TryClaim(id string) (*Claim, error) {
 	for {
-		if err := s.Suspect(id); err != nil {
+		if err := s.mark(id); err != nil {
 			return nil, err
 		}
 		claim, err := s.tryClaim(id)

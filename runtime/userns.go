@@ -3,8 +3,6 @@ package runtime
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -53,10 +51,7 @@ func (s *Store) dropIDs(c Container) error {
 
 // dropLostIDs frees the ranges of containers that are not there, nor being made.
 func (s *Store) dropLostIDs() error {
-	return s.idRanges().DropOf(func(id string) bool {
-		_, err := os.Lstat(s.Dir(id))
-		return errors.Is(err, fs.ErrNotExist) && !s.Watched(id)
-	})
+	return s.idRanges().DropOf(s.homeless)
 }
 
 // Owners returns the container's user namespace, by which its root is to be mounted; nil when it is the host's. It waits for

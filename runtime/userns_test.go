@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/internal/testutil"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
@@ -99,5 +101,31 @@ func TestSweepPutsIDsRight(t *testing.T) {
 	}
 	if id, err := os.Readlink(links[0]); err != nil || id != kept.ID || taken(t, root) != 1 {
 		t.Errorf("after a boot the range is %q's, %v, of %d", id, err, taken(t, root))
+	}
+}
+
+// The first sweep after a boot may look at the ids of a container just when that is made and its claim given up.
+func TestSweepWhileAContainerIsMade(t *testing.T) {
+	testutil.RequireRoot(t)
+	s, root, state := open(t)
+	c, claim := mapped(t, s, false)
+	aside, pipe := filepath.Join(root, "aside"), filepath.Join(state, "active", c.ID)
+	// A pipe in the place of the claim holds up who looks whether somebody has it.
+	if err := errors.Join(claim.Close(), os.Rename(s.Dir(c.ID), aside), unix.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	swept := make(chan error, 1)
+	go func() { swept <- s.Sweep(context.Background(), none) }()
+	time.Sleep(200 * time.Millisecond)
+	if err := os.Rename(aside, s.Dir(c.ID)); err != nil {
+		t.Fatal(err)
+	}
+	end, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end.Close()
+	if err := <-swept; err != nil || taken(t, root) != 1 {
+		t.Errorf("%d ranges, want that of %s, %v", taken(t, root), c.ID, err)
 	}
 }

@@ -34,7 +34,7 @@ type Mount struct {
 	Unified     bool     // it is the v2 hierarchy
 	Dir         string   // of a Group: its directory below Mountpoint, like "/lrun/ID"
 
-	atRoot bool   // lrun itself is in the topmost group that is visible here
+	atRoot bool   // lrun itself is in the topmost group that is visible here, or beside what must leave that (delegate.AtTop)
 	root   string // directory of the hierarchy that is mounted
 }
 
@@ -46,7 +46,8 @@ func (m Mount) hasAny(controllers ...string) bool { return slices.ContainsFunc(c
 
 // Group is one container's group: a directory in each hierarchy that the container needs. It holds nothing open.
 type Group struct {
-	mounts []Mount
+	mounts  []Mount
+	freezes bool // of one that was opened: its host can freeze groups
 }
 
 // Mounts returns every hierarchy, in the order of mountinfo, with Dir empty.
@@ -59,10 +60,8 @@ func (h *Hierarchy) OnlyUnified() bool {
 
 // unified returns the v2 hierarchy, or nil.
 func (h *Hierarchy) unified() *Mount {
-	for i := range h.mounts {
-		if h.mounts[i].Unified {
-			return &h.mounts[i]
-		}
+	if i := slices.IndexFunc(h.mounts, func(m Mount) bool { return m.Unified }); i >= 0 {
+		return &h.mounts[i]
 	}
 	return nil
 }
@@ -150,7 +149,7 @@ func (h *Hierarchy) Open(path string) (*Group, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	g := &Group{}
+	g := &Group{freezes: slices.ContainsFunc(h.mounts, func(m Mount) bool { return m.Unified || m.has("freezer") })}
 	for _, m := range h.mounts {
 		m.Dir = path
 		var st unix.Stat_t
@@ -219,10 +218,8 @@ func (g *Group) with(controller string) (dir string, unified bool) {
 
 // unified returns the group's directory in the v2 hierarchy, or "".
 func (g *Group) unified() string {
-	for _, m := range g.mounts {
-		if m.Unified {
-			return m.path()
-		}
+	if i := slices.IndexFunc(g.mounts, func(m Mount) bool { return m.Unified }); i >= 0 {
+		return g.mounts[i].path()
 	}
 	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/lrun-dev/lrun/runtime/cgroup/delegate"
 )
 
 // Detect reads which hierarchies are mounted and where in them lrun is. It costs two files in /proc, and one more where
@@ -57,7 +59,7 @@ func parse(mountinfo, own []byte) *Hierarchy {
 			continue
 		}
 		if ok {
-			m.atRoot = place == m.root
+			m.atRoot = place == m.root || m.Unified && delegate.AtTop(place, m.root)
 			h.add(m)
 		}
 	}

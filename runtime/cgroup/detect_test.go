@@ -38,6 +38,14 @@ func TestParse(t *testing.T) {
 			"30 23 0:27 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n", "0::/\n",
 			[]Mount{{Mountpoint: "/sys/fs/cgroup", Unified: true, atRoot: true, root: "/"}},
 		},
+		"v2, moved by another that makes room": {
+			"30 23 0:27 /docker/abc /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw\n", "0::/docker/abc/init\n",
+			[]Mount{{Mountpoint: "/sys/fs/cgroup", Unified: true, atRoot: true, root: "/docker/abc"}},
+		},
+		"v1 has nothing to make room for": {
+			nested, "1:memory:/docker/abc/init\n",
+			[]Mount{{Mountpoint: memory.Mountpoint, Controllers: memory.Controllers, root: "/docker/abc"}},
+		},
 		"in a container of v1": {
 			nested, "2:cpu,cpuacct:/docker/abc\n1:memory:/docker/abc/x\n",
 			[]Mount{

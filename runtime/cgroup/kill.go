@@ -50,9 +50,7 @@ func (g *Group) killOnce() error {
 	}
 	err := g.signal(unix.SIGKILL) // to those that have left v2, too
 	if _, ferr := g.freezer(); ferr == nil {
-		if terr := g.Thaw(); !absent(terr) { // what the v1 freezer holds does not even die
-			err = errors.Join(err, terr)
-		}
+		err = errors.Join(err, g.Thaw()) // what the v1 freezer holds does not even die
 	}
 	return err
 }
@@ -89,7 +87,7 @@ func (g *Group) signal(sig unix.Signal) error {
 
 // Freeze stops every process in the group and in the groups below it, and returns when all have stopped. When they have
 // not after two seconds, they go on and that is errdefs.ErrFailedPrecondition; a host that has neither v2 nor the v1
-// freezer is errdefs.ErrNotImplemented.
+// freezer is errdefs.ErrNotImplemented. A group that is gone is ENOENT or ENODEV.
 func (g *Group) Freeze() error {
 	err := g.freeze()
 	if err == nil || errors.Is(err, errdefs.ErrNotImplemented) {
@@ -121,16 +119,18 @@ func (g *Group) freeze() error {
 	return fmt.Errorf("freeze cgroup: processes do not stop: %w", errdefs.ErrFailedPrecondition)
 }
 
-// Thaw lets the processes that Freeze stopped go on.
+// Thaw lets the processes that Freeze stopped go on. A group that is gone has none.
 func (g *Group) Thaw() error {
 	f, err := g.freezer()
-	if err != nil {
-		return err
+	if err == nil {
+		if err = write(f.file, f.run); err != nil {
+			err = fmt.Errorf("thaw cgroup: set %s to %q: %w", f.file, f.run, err)
+		}
 	}
-	if err := write(f.file, f.run); err != nil {
-		return fmt.Errorf("thaw cgroup: set %s to %q: %w", f.file, f.run, err)
+	if absent(err) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // freezer is how a group is frozen: what is written where, and the line that says that all have stopped.
@@ -148,6 +148,9 @@ func (g *Group) freezer() (freezer, error) {
 		return freezer{
 			file: dir + "/cgroup.freeze", stop: "1", run: "0", state: dir + "/cgroup.events", stopped: "frozen 1",
 		}, nil
+	}
+	if g.freezes {
+		return freezer{}, fmt.Errorf("freeze cgroup: it is gone: %w", unix.ENOENT)
 	}
 	return freezer{}, fmt.Errorf("freeze cgroup: neither cgroup v2 nor the v1 freezer is there: %w", errdefs.ErrNotImplemented)
 }

@@ -113,6 +113,32 @@ func TestProcessesAboveAreNamed(t *testing.T) {
 	}
 }
 
+// Who was moved by another lrun that makes room helps with that: processes may be in the topmost group yet.
+func TestRoomIsMadeByWhoWasMoved(t *testing.T) {
+	h := detected(t)
+	i, unified := h.find(controller{v1: "hugetlb", v2: "hugetlb"})
+	if i < 0 || !unified {
+		t.Skip("no controller that only limits is in v2 here")
+	}
+	top, err := h.Create(parent, &specs.LinuxResources{HugepageLimits: hugepages(h)}) // so that it has the controller
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer remove(t, top)
+	start(t, top, "sleep").line(t)
+	root := h.mounts[i].Mountpoint + parent
+	inside := parse([]byte("30 23 0:27 / "+root+" rw - cgroup2 cgroup2 rw\n"), []byte("0::/init\n"))
+	inside.mounts[0].Controllers = h.mounts[i].Controllers
+	g, err := inside.Create("/below", &specs.LinuxResources{HugepageLimits: hugepages(h)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remove(t, g)
+	if pids, err := (&Group{mounts: []Mount{{Mountpoint: root, Dir: "/init", Unified: true}}}).Pids(); len(pids) != 1 || err != nil {
+		t.Errorf("moved: %v, %v", pids, err)
+	}
+}
+
 // A group whose parent has processes has no controllers, in v2, but it holds processes.
 func TestProcessesAboveAreNoHindrance(t *testing.T) {
 	h := detected(t)

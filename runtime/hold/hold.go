@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/runtime/cgroup"
 )
@@ -16,7 +18,8 @@ import (
 const dir = "frozen"
 
 // Freeze freezes the group of the container id, which open opens, and returns what lets it go on. A file below the directory
-// state is locked meanwhile: one that is not says that lrun was killed. Who else wants to freeze the same container waits.
+// state is locked meanwhile: one that is not says that lrun was killed. Who else wants to freeze the same container waits. A
+// group that is gone is no error, for its container has ended.
 func Freeze(state, id string, open func(id string) (*cgroup.Group, error)) (thaw func() error, err error) {
 	group, err := open(id)
 	if err != nil {
@@ -30,10 +33,10 @@ func Freeze(state, id string, open func(id string) (*cgroup.Group, error)) (thaw
 		return nil, err
 	}
 	end := func() error { return errors.Join(os.Remove(lock.File().Name()), lock.Unlock()) }
-	if err := group.Freeze(); err != nil {
+	if err := group.Freeze(); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
 		return nil, errors.Join(err, end())
 	}
-	return func() error { return errors.Join(ended(group.Thaw()), end()) }, nil
+	return func() error { return errors.Join(group.Thaw(), end()) }, nil
 }
 
 // Sweep lets containers go on that a killed lrun froze. open opens the group of a container.
@@ -54,7 +57,7 @@ func Sweep(state string, open func(id string) (*cgroup.Group, error)) error {
 		}
 		g, err := open(e.Name())
 		if err == nil {
-			err = ended(g.Thaw())
+			err = g.Thaw()
 		}
 		if err == nil {
 			err = os.Remove(lock.File().Name())
@@ -62,12 +65,4 @@ func Sweep(state string, open func(id string) (*cgroup.Group, error)) error {
 		errs = append(errs, err, lock.Unlock())
 	}
 	return errors.Join(errs...)
-}
-
-// ended takes it for no error that the container has ended meanwhile.
-func ended(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
 }

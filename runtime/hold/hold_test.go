@@ -1,6 +1,7 @@
 package hold_test
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,6 +90,56 @@ func TestFreeze(t *testing.T) {
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+// TestGone: a container that has ended before somebody holds it, while it is held, or while a killed lrun held it, is
+// in nobody's way.
+func TestGone(t *testing.T) {
+	testutil.RequireRoot(t)
+	hierarchy, err := cgroup.Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := "/lrun-hold-gone-" + strconv.Itoa(os.Getpid())
+	open := func(string) (*cgroup.Group, error) { return hierarchy.Open(name) }
+	state := t.TempDir()
+	file := filepath.Join(state, "frozen", "id")
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o700), os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if err := hold.Sweep(state, open); err != nil {
+		t.Errorf("sweep: %v", err)
+	}
+	ended := func(string) (*cgroup.Group, error) { // after it was opened
+		if _, err := hierarchy.Create(name, nil); err != nil {
+			return nil, err
+		}
+		g, err := open("")
+		return g, errors.Join(err, g.Remove())
+	}
+	for when, open := range map[string]func(string) (*cgroup.Group, error){"before": open, "meanwhile": ended} {
+		thaw, err := hold.Freeze(state, "id", open)
+		if err == nil {
+			err = thaw()
+		}
+		if err != nil {
+			t.Errorf("it has ended %s: %v", when, err)
+		}
+	}
+	if _, err := hierarchy.Create(name, nil); err != nil {
+		t.Fatal(err)
+	}
+	thaw, err := hold.Freeze(state, "id", open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := open("")
+	if err := errors.Join(err, g.Remove(), thaw()); err != nil {
+		t.Errorf("it has ended while it was held: %v", err)
+	}
+	if _, err := os.Lstat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("left behind: %v", err)
 	}
 }
 

@@ -72,16 +72,19 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 	signals *foreground.Signals,
 ) (err error) {
 	cleanup := context.WithoutCancel(ctx)
-	claimed, removed := true, !c.Remove
+	claimed, ran, removed := true, false, !c.Remove
 	done := func(err error) error {
 		if !claimed {
 			return err
 		}
 		claimed = false
-		if removed {
-			return errors.Join(err, claim.Done(nil))
+		switch {
+		case !removed:
+			return errors.Join(err, claim.Done(containers(e).Delete(cleanup, c.ID, releaser(e))))
+		case ran: // what could not be freed is left to the sweep
+			return claim.Done(err)
 		}
-		return errors.Join(err, claim.Done(containers(e).Delete(cleanup, c.ID, releaser(e))))
+		return errors.Join(err, claim.Close())
 	}
 	defer func() { err = done(err) }()
 	terminal, err := foreground.Open(e, c)
@@ -93,6 +96,7 @@ func runToEnd(ctx context.Context, e *env.Env, c runtime.Container, claim *runti
 	if err != nil {
 		return exitWith(err)
 	}
+	ran = true
 	trace.Step("started")
 	signals.Forward(a)
 	copying := foreground.Attach(e, c, a, terminal)

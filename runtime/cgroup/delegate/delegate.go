@@ -37,6 +37,10 @@ func MakeRoom(dir string, controllers []string) error {
 	return nil
 }
 
+// AtTop tells whether a process in the cgroup place is in top, the topmost one that is visible, or in the one to which MakeRoom moves
+// processes: another one may be moving the rest just now, and as long as it does, top must make room.
+func AtTop(place, top string) bool { return place == top || place == filepath.Join(top, initGroup) }
+
 // HandDown makes a controller available in the group dir of the hierarchy mounted at mountpoint, from the top downwards. On error it
 // says in which directory that failed; it is EBUSY where there are processes.
 func HandDown(mountpoint, dir, controller string) (failed string, err error) {
