@@ -1,4 +1,4 @@
-// Package takeover takes a container from whoever runs or starts it.
+// Package takeover takes a container, from whoever runs or starts it or from nobody.
 package takeover
 
 import (
