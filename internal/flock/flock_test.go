@@ -2,6 +2,7 @@ package flock
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -237,4 +238,16 @@ func unlock(t *testing.T, l *Lock) {
 	if err := l.Unlock(); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestExclusiveUntil(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	l := must(t)(ExclusiveUntil(t.Context(), path))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := ExclusiveUntil(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the cause of the context", err)
+	}
+	unlock(t, l)
+	unlock(t, must(t)(ExclusiveUntil(t.Context(), path))) // who gave up does not keep it
 }

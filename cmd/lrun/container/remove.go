@@ -70,7 +70,7 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 	if o.force {
 		claim, err = takeover.Claim(ctx, store, c)
 	} else {
-		claim, err = takeover.Idle(ctx, store, c.ID,
+		claim, err = takeover.Idle(ctx, store, c.ID, func() error { return sweep(ctx, e) },
 			fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition))
 	}
 	if err != nil {

@@ -42,7 +42,7 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 	if err != nil {
 		return err
 	}
-	claim, err := takeover.Idle(ctx, store, c.ID, running(name))
+	claim, err := takeover.Idle(ctx, store, c.ID, func() error { return sweep(ctx, e) }, running(name))
 	if err != nil {
 		return err
 	}
