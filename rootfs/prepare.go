@@ -137,7 +137,7 @@ func (s *Store) OpenRoot(ctx context.Context, key string) (*os.File, error) {
 }
 
 func (s *Store) openRoot(ctx context.Context, key string) (*os.File, error) {
-	mounts, err := s.Snapshots.Mounts(ctx, key)
+	mounts, err := s.Snapshots.Look(ctx, key)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -225,6 +226,42 @@ func TestOpenRoot(t *testing.T) {
 			t.Errorf("no such container: %v", err)
 		}
 	})
+}
+
+// Who looks at a container that is being started leaves the marks of the kernel alone, which makes them one by one.
+func TestLookingLeavesTheMarksOfAMount(t *testing.T) {
+	testutil.RequireRoot(t)
+	w := mustOpen(t, filepath.Join(t.TempDir(), "root"), "overlayfs")
+	im := w.mustAdd(t, spec{layers: [][]byte{base}, refs: []string{"one"}})
+	if _, err := w.Prepare(t.Context(), "c1", im, rootfs.PrepareOptions{Volatile: true}); err != nil {
+		t.Fatal(err)
+	}
+	upper, err := w.Snapshots.Path(t.Context(), "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(filepath.Dir(upper), "work", "work", "incompat", "volatile", "dirty")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(mark), 0o700), os.WriteFile(mark, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := w.OpenRoot(t.Context(), "c1")
+	if err == nil {
+		err = f.Close()
+	}
+	looked, lookErr := w.Snapshots.Look(t.Context(), "c1")
+	if err := errors.Join(err, lookErr); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(mark); err != nil {
+		t.Errorf("the mark is gone: %v", err)
+	}
+	mounts, err := w.Snapshots.Mounts(t.Context(), "c1")
+	if err != nil || !reflect.DeepEqual(mounts, looked) {
+		t.Errorf("got %+v, %v; want what was looked at, %+v", mounts, err, looked)
+	}
+	if _, err := os.Lstat(mark); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("who mounts it has not taken the mark away: %v", err)
+	}
 }
 
 // TestRelease removes the layers of an image that was removed under the container, and no others.

@@ -23,11 +23,16 @@ func (s *Store) claimPath(id string) string { return filepath.Join(s.state, "act
 
 // Claim waits until no other process is changing the container id, nor running it in the foreground, or ctx ends.
 func (s *Store) Claim(ctx context.Context, id string) (*Claim, error) {
+	return s.claim(id, func(path string) (*flock.Lock, error) { return flock.ExclusiveUntil(ctx, path) })
+}
+
+// claim makes the file of a claim, locked: without the lock the next sweep would take a container with --rm for one whose lrun was killed.
+func (s *Store) claim(id string, take func(path string) (*flock.Lock, error)) (*Claim, error) {
 	path := s.claimPath(id)
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	lock, err := flock.ExclusiveUntil(ctx, path)
+	lock, err := take(path)
 	if err != nil {
 		return nil, err
 	}

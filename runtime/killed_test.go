@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/containerd/errdefs"
@@ -256,4 +257,48 @@ func TestSuspectThatComesLate(t *testing.T) {
 	if _, err := s.Get(made.ID); err != nil {
 		t.Errorf("it was swept: %v", err)
 	}
+}
+
+// A container that was created with --rm is nobody's leftover while somebody claims it and lets it go, to start it or to look.
+func TestClaimsOfACreatedContainerBesideSweeps(t *testing.T) {
+	s, _, state := open(t)
+	writeFile(t, filepath.Join(state, "swept"), "")
+	c := create(t, s, runtime.Container{Name: "web", Remove: true})
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := s.Sweep(t.Context(), none); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 1000 {
+		claim, err := s.Claim(t.Context(), c.ID)
+		if i%2 == 1 && err == nil {
+			if err = claim.Close(); err == nil {
+				claim, err = s.TryClaim(c.ID)
+			}
+		}
+		if err == nil {
+			err = claim.Close()
+		}
+		if err != nil && !errors.Is(err, errdefs.ErrFailedPrecondition) {
+			t.Fatal(err)
+		}
+		if _, err := s.Get(c.ID); err != nil {
+			t.Errorf("after %d claims: %v", i, err)
+			break
+		}
+	}
+	close(stop)
+	group.Wait()
 }

@@ -12,10 +12,10 @@ import (
 
 // State reads the state of the container id and asks the kernel: a recorded Running whose process is
 // gone is returned as Exited with code 137, unless the lrun that started it is there and about to record
-// how it really ended. A container that was never started is Created.
+// how it really ended. A claim alone does not say so: a sweep may have it. A container that was never started is Created.
 func (s *Store) State(id string) (State, error) {
 	st, err := s.recorded(id)
-	if err != nil || st.Status != Running || alive(st) || s.Watched(id) {
+	if err != nil || st.Status != Running || alive(st) || !st.Deserted() && s.Watched(id) {
 		return st, err
 	}
 	return lost(st), nil

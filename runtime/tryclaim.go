@@ -2,8 +2,9 @@ package runtime
 
 import (
 	"errors"
-	"io/fs"
 	"path/filepath"
+
+	"github.com/lrun-dev/lrun/internal/flock"
 )
 
 // IDs returns the ids of all containers, also of those that have no record, not yet or not any more. Some may be there twice.
@@ -16,13 +17,5 @@ func (s *Store) IDs() ([]string, error) {
 // TryClaim is Claim that does not wait: errdefs.ErrFailedPrecondition when another process is changing the container id, or runs
 // it in the foreground.
 func (s *Store) TryClaim(id string) (*Claim, error) {
-	for {
-		if err := s.mark(id); err != nil {
-			return nil, err
-		}
-		claim, err := s.tryClaim(id)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return claim, err
-		}
-	}
+	return s.claim(id, flock.ExclusiveNow)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/containerd/errdefs"
@@ -58,16 +57,9 @@ func unusable(err error) bool { return errdefs.IsNotFound(err) || errdefs.IsData
 
 // read reads one file of records/, and record.ErrNone when it says nothing.
 func (s *Store) read(file string) (*record.Record, error) {
-	r, err := record.Read(filepath.Join(s.dir, "records", file))
+	r, err := record.ReadIn(s.recordDir(), file)
 	if err != nil {
 		return nil, err
-	}
-	if fileName(string(r.Key)) != file {
-		// A crash between the two steps of Commit: still the active one.
-		if r.Was == nil || fileName(string(r.Was.Key)) != file {
-			return nil, fmt.Errorf("record %q is of the key %q: %w", file, r.Key, errdefs.ErrDataLoss)
-		}
-		r = r.Before()
 	}
 	if _, err := os.Lstat(s.data(r.ID)); errors.Is(err, fs.ErrNotExist) {
 		return nil, record.ErrNone

@@ -113,11 +113,21 @@ func (s *Store) checkBelow(r *record.Record) error {
 	return err
 }
 
-// Mounts says how to mount the active snapshot or view key: every mount in turn at the same place.
+// Mounts says how to mount the active snapshot or view key, which it makes ready for that: every mount in turn at the same place.
 // A committed one is errdefs.ErrFailedPrecondition (take a View), and so is a volatile one that was
 // made before the machine last started, or one that is just being committed. The Store does not know what is mounted: the same active
-// snapshot must not be mounted twice at once.
+// snapshot must not be mounted twice at once, nor Mounts be called while it is being mounted.
 func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
+	return s.mounts(key, func(r *record.Record) error { return s.renew(ctx, r) })
+}
+
+// Look is Mounts for who mounts nothing, or nothing that is written to. It changes nothing, whoever mounts key meanwhile.
+func (s *Store) Look(_ context.Context, key string) ([]mount.Mount, error) {
+	return s.mounts(key, func(*record.Record) error { return nil })
+}
+
+// mounts lets ready do its work, unless key cannot be mounted.
+func (s *Store) mounts(key string, ready func(*record.Record) error) ([]mount.Mount, error) {
 	r, err := s.lookup(key)
 	if err != nil {
 		return nil, err
@@ -125,20 +135,22 @@ func (s *Store) Mounts(ctx context.Context, key string) ([]mount.Mount, error) {
 	if r.Kind == Committed {
 		return nil, fmt.Errorf("mount snapshot %q: it is committed, take a view of it: %w", key, errdefs.ErrFailedPrecondition)
 	}
-	if err := errors.Join(s.checkBoot(r), s.checkBelow(r)); err != nil {
-		return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
+	if err = errors.Join(s.checkBoot(r), s.checkBelow(r)); err == nil {
+		err = ready(r)
 	}
-	if d, ok := s.driver.(Renewer); ok {
-		if err := s.renew(ctx, d, r); err != nil {
-			return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
-		}
+	if err != nil {
+		return nil, fmt.Errorf("mount snapshot %q: %w", key, err)
 	}
 	return s.driver.Mounts(asked(r))
 }
 
 // renew lets the driver renew r, unless it is being committed, or was meanwhile: what is frozen then
 // has to stay so.
-func (s *Store) renew(ctx context.Context, d Renewer, r *record.Record) error {
+func (s *Store) renew(ctx context.Context, r *record.Record) error {
+	d, ok := s.driver.(Renewer)
+	if !ok {
+		return nil
+	}
 	return s.locked(func() error {
 		now, err := s.lookup(string(r.Key))
 		if err != nil {

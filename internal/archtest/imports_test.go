@@ -18,9 +18,8 @@ type row struct {
 // rows has a row for each package. A name that ends in /* stands for all below. A new package is a
 // new row, with a reason.
 var rows = map[string]row{
-	"internal/*":     {0, nil},
-	"internal/flock": {0, []string{"internal/procstat"}},                    // whether the holder of a lock lives
-	"internal/tree":  {0, []string{"internal/flock", "internal/subvolume"}}, // what it deletes may be one
+	"internal/*":    {0, nil},
+	"internal/tree": {0, []string{"internal/flock", "internal/subvolume"}}, // what it deletes may be one
 
 	"mount":                           {1, []string{"internal/*"}},
 	"layer":                           {1, []string{"internal/*", "layer/diff", "layer/identity", "layer/manifest", "layer/needs", "layer/pack", "layer/settle", "layer/unpack"}},

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 
 	"github.com/containerd/errdefs"
 	"golang.org/x/sys/unix"
@@ -22,14 +24,15 @@ var ErrBusy = fmt.Errorf("locked by another process: %w", errdefs.ErrFailedPreco
 type Lock struct{ f *os.File }
 
 // Exclusive waits until nobody else holds a lock of path, and returns it. A path that does not exist
-// becomes an empty file of mode 0600; its directory must exist. When the call returns, path is the
+// becomes an empty file of mode 0600, which nobody sees before it is locked, unless the filesystem knows no file without a name;
+// its directory must exist. When the call returns, path is the
 // locked inode: if it was renamed or removed while waiting, the new one is locked instead. A
 // directory that was removed while waiting is fs.ErrNotExist.
 func Exclusive(path string) (*Lock, error) { return wait(path, unix.LOCK_EX) }
 
 // ExclusiveUntil is Exclusive that ends with the cause of ctx when that ends.
 func ExclusiveUntil(ctx context.Context, path string) (*Lock, error) {
-	l, err := wait(path, unix.LOCK_EX|unix.LOCK_NB)
+	l, err := ExclusiveNow(path)
 	if !errors.Is(err, ErrBusy) {
 		return l, err
 	}
@@ -50,6 +53,9 @@ func ExclusiveUntil(ctx context.Context, path string) (*Lock, error) {
 		return nil, fmt.Errorf("wait for the lock of %q: %w", path, context.Cause(ctx))
 	}
 }
+
+// ExclusiveNow is Exclusive that does not wait: ErrBusy when somebody else holds a lock of path.
+func ExclusiveNow(path string) (*Lock, error) { return wait(path, unix.LOCK_EX|unix.LOCK_NB) }
 
 // Shared is like Exclusive, but any number of shared locks exist together.
 func Shared(path string) (*Lock, error) { return wait(path, unix.LOCK_SH) }
@@ -90,7 +96,13 @@ func wait(path string, how int) (*Lock, error) {
 		f, err := os.OpenFile(path, flags, 0o600)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && flags == os.O_RDONLY:
-			flags |= os.O_CREATE
+			l, err := create(path, how)
+			if err == nil {
+				return l, nil
+			}
+			if _, linkErr := os.Readlink(path); linkErr == nil || !errors.Is(err, fs.ErrExist) {
+				flags |= os.O_CREATE
+			}
 			continue
 		case errors.Is(err, unix.EISDIR): // made as a directory meanwhile
 			flags = os.O_RDONLY
@@ -110,6 +122,23 @@ func wait(path string, how int) (*Lock, error) {
 			flags = os.O_RDONLY | unix.O_DIRECTORY
 		}
 	}
+}
+
+// create makes the file path, locked from the first: one that is there unlocked for a moment looks like that of a process that was
+// killed. One that is there is fs.ErrExist, another error that the filesystem has no files without a name.
+func create(path string, how int) (*Lock, error) {
+	fd, err := unix.Open(filepath.Dir(path), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), path)
+	if err = flock(f.Fd(), how); err == nil {
+		err = unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &Lock{f: f}, nil
 }
 
 // lock locks f, which it owns. It returns nothing at all when path is no longer f.

@@ -2,6 +2,7 @@ package flock
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -235,6 +236,73 @@ func must(t *testing.T) func(*Lock, error) *Lock {
 func unlock(t *testing.T, l *Lock) {
 	t.Helper()
 	if err := l.Unlock(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestExclusiveUntil(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	l := must(t)(ExclusiveUntil(t.Context(), path))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := ExclusiveUntil(ctx, path); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the cause of the context", err)
+	}
+	unlock(t, l)
+	unlock(t, must(t)(ExclusiveUntil(t.Context(), path))) // who gave up does not keep it
+}
+
+// Nobody sees the file before it is locked, so that one that is unlocked is of a process that was killed.
+func TestFileIsLockedFromTheFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 2000 {
+			l, err := Exclusive(path)
+			if err == nil {
+				err = errors.Join(os.Remove(path), l.Unlock())
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	for {
+		l, err := TryExclusive(path)
+		if err == nil {
+			t.Error("it was there unlocked")
+			unlock(t, l)
+		} else if !errors.Is(err, ErrBusy) && !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
+func TestExclusiveNow(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	l := must(t)(ExclusiveNow(path))
+	if _, err := ExclusiveNow(path); !errors.Is(err, ErrBusy) {
+		t.Errorf("got %v, want ErrBusy", err)
+	}
+	unlock(t, l)
+	unlock(t, must(t)(ExclusiveNow(path)))
+}
+
+// The file that a symbolic link names is made, though the link is there.
+func TestExclusiveFollowsALink(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("far", filepath.Join(dir, "lock")); err != nil {
+		t.Fatal(err)
+	}
+	unlock(t, must(t)(Exclusive(filepath.Join(dir, "lock"))))
+	if _, err := os.Lstat(filepath.Join(dir, "far")); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -99,6 +100,19 @@ func (r *Record) Before() *Record {
 		w.Below = r.Below
 	}
 	return &w
+}
+
+// ReadIn is Read of one file of the directory records/, which is named for the snapshot's key. It is the active snapshot's when
+// a crash has left it between the two steps of snapshot.Store.Commit.
+func ReadIn(dir, file string) (*Record, error) {
+	r, err := Read(filepath.Join(dir, file))
+	if err != nil || key.FileName(string(r.Key)) == file {
+		return r, err
+	}
+	if r.Was == nil || key.FileName(string(r.Was.Key)) != file {
+		return nil, fmt.Errorf("record %q is of the key %q: %w", file, r.Key, errdefs.ErrDataLoss)
+	}
+	return r.Before(), nil
 }
 
 // Read reads and checks a record. An empty file is ErrNone: without fsync, a crash leaves a

@@ -15,10 +15,10 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/container/mounts"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/rootdir"
 	"github.com/lrun-dev/lrun/cmd/lrun/container/settings"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/takeover"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
 	"github.com/lrun-dev/lrun/image"
 	"github.com/lrun-dev/lrun/image/builtin"
-	"github.com/lrun-dev/lrun/internal/flock"
 	"github.com/lrun-dev/lrun/internal/stack"
 	"github.com/lrun-dev/lrun/internal/trace"
 	"github.com/lrun-dev/lrun/rootfs"
@@ -190,7 +190,9 @@ func fill(ctx context.Context, e *env.Env, c *runtime.Container, im image.Image,
 		done, err = mounts.Make(ctx, e.Volumes(), c, func(ctx context.Context) (*os.File, error) { return readRoot(ctx, e, *c) })
 		return err
 	}
-	write := func() error { return record(ctx, e, claim, c) }
+	write := func() error {
+		return takeover.Record(ctx, containers(e), claim, c, func() error { return sweep(ctx, e) })
+	}
 	if c.Remove && !mounts.HasVolumes(c) {
 		return both(prepare, write)
 	}
@@ -242,28 +244,6 @@ func both(one, other func() error) error {
 		done <- other()
 	}()
 	return errors.Join(one(), <-done)
-}
-
-// record records a container. One without a name gets one that nobody has, nor takes at this moment.
-func record(ctx context.Context, e *env.Env, claim *runtime.Claim, c *runtime.Container) error {
-	store := containers(e)
-	if c.Name != "" {
-		err := store.Create(claim, *c)
-		if !errors.Is(err, errdefs.ErrAlreadyExists) {
-			return err
-		}
-		// The sweep could not take it from an lrun that was killed at this very moment.
-		if err := errors.Join(flock.WaitForDead(ctx, filepath.Join(e.State(), "active")), sweep(ctx, e)); err != nil {
-			return err
-		}
-		return store.Create(claim, *c)
-	}
-	for {
-		c.Name = store.RandomName()
-		if err := store.Create(claim, *c); !errors.Is(err, errdefs.ErrAlreadyExists) {
-			return err
-		}
-	}
 }
 
 // reserveIDFile writes the id before anything is made, so that a file that exists stops the container.

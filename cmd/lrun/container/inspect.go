@@ -16,6 +16,7 @@ import (
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
 	"github.com/lrun-dev/lrun/mount"
 	"github.com/lrun-dev/lrun/runtime"
+	"github.com/lrun-dev/lrun/snapshot"
 	"github.com/lrun-dev/lrun/snapshot/quota"
 )
 
@@ -158,7 +159,7 @@ func hostConfigOf(c runtime.Container) hostConfig {
 // rest is worth seeing.
 func graphOf(ctx context.Context, e *env.Env, c runtime.Container) (graphDriver, error) {
 	g := graphDriver{Name: c.Driver, Data: map[string]string{}}
-	mounts, err := mountsOf(ctx, e, c)
+	mounts, err := mountsOf(ctx, e, c, (*snapshot.Store).Look)
 	if errors.Is(err, errdefs.ErrNotFound) {
 		g.Data["Error"] = fmt.Sprintf("the container's root is gone: %v", err)
 		return g, nil

@@ -56,7 +56,7 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string)
 
 func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c runtime.Container) error {
 	store := containers(e)
-	st, err := store.State(c.ID)
+	_, err := store.State(c.ID)
 	if o.force && errdefs.IsDataLoss(err) { // it is not known whether it runs
 		err = nil
 	}
@@ -66,16 +66,13 @@ func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c 
 	if err != nil {
 		return err
 	}
-	if st.Status == runtime.Running && !o.force {
-		return fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition)
-	}
-	take := store.Claim
+	var claim *runtime.Claim
 	if o.force {
-		take = func(ctx context.Context, _ string) (*runtime.Claim, error) {
-			return takeover.Claim(ctx, store, c)
-		}
+		claim, err = takeover.Claim(ctx, store, c)
+	} else {
+		claim, err = takeover.Idle(ctx, store, c.ID, func() error { return sweep(ctx, e) },
+			fmt.Errorf("container %s is running; kill it first (lrun kill %[1]s) or use 'lrun rm -f': %w", name, errdefs.ErrFailedPrecondition))
 	}
-	claim, err := take(ctx, c.ID)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/lrun-dev/lrun/runtime/launch"
 	"github.com/lrun-dev/lrun/runtime/mountpoint"
 	"github.com/lrun-dev/lrun/runtime/selinux"
+	"github.com/lrun-dev/lrun/snapshot"
 )
 
 func runCommand(e *env.Env) *cli.Command {
@@ -155,7 +156,7 @@ func start(ctx context.Context, e *env.Env, c runtime.Container, pending *runtim
 }
 
 func openRoot(ctx context.Context, e *env.Env, c runtime.Container, pending *runtime.Pending) (*os.File, error) {
-	mounts, err := mountsOf(ctx, e, c)
+	mounts, err := mountsOf(ctx, e, c, (*snapshot.Store).Mounts)
 	if err != nil {
 		return nil, err
 	}
@@ -178,13 +179,14 @@ func openRoot(ctx context.Context, e *env.Env, c runtime.Container, pending *run
 	return root.Open()
 }
 
-func mountsOf(ctx context.Context, e *env.Env, c runtime.Container) ([]mount.Mount, error) {
+// mountsOf says how c's root is mounted. Only who holds the claim, to mount it, may ask Mounts, others Look.
+func mountsOf(ctx context.Context, e *env.Env, c runtime.Container, ask func(*snapshot.Store, context.Context, string) ([]mount.Mount, error)) ([]mount.Mount, error) {
 	roots, err := e.RootfsOf(c.Driver)
 	if err != nil {
 		return nil, err
 	}
 	if c.RootDir == "" {
-		return roots.Snapshots.Mounts(ctx, c.ID)
+		return ask(roots.Snapshots, ctx, c.ID)
 	}
 	method := mount.ByNumber // what any kernel can
 	if driver, err := e.Driver(); err == nil && driver.Name == c.Driver {

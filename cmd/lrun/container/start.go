@@ -9,8 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/container/foreground"
+	"github.com/lrun-dev/lrun/cmd/lrun/container/takeover"
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
-	"github.com/lrun-dev/lrun/runtime"
 )
 
 type startOptions struct{ attach, interactive bool }
@@ -42,12 +42,7 @@ func runStart(ctx context.Context, e *env.Env, o startOptions, name string) erro
 	if err != nil {
 		return err
 	}
-	if st, err := store.State(c.ID); err != nil {
-		return err
-	} else if st.Status == runtime.Running {
-		return running(name)
-	}
-	claim, err := store.Claim(ctx, c.ID)
+	claim, err := takeover.Idle(ctx, store, c.ID, func() error { return sweep(ctx, e) }, running(name))
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-// Package takeover takes a container from whoever runs or starts it.
+// Package takeover takes a container or its name, from whoever runs, starts or removes it or from nobody.
 package takeover
 
 import (
@@ -28,10 +28,8 @@ func Claim(ctx context.Context, store *runtime.Store, c runtime.Container) (*run
 				return nil, err
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-time.After(pause):
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
 		}
 	}
 }
