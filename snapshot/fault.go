@@ -28,7 +28,8 @@ type Fault struct {
 }
 
 // Faults checks all records and what lies beside them, and changes nothing. It holds the lock while it looks at the
-// claims, and reads no record meanwhile unless there are bytes that look like leftovers. What is removed at the same time may be called a leftover, never more.
+// claims, and reads no record meanwhile unless there are bytes that look like leftovers. What is removed at the same time
+// may be called a leftover, never more.
 func (s *Store) Faults(ctx context.Context) ([]Fault, error) {
 	data, err := os.ReadDir(filepath.Join(s.dir, "data"))
 	if err != nil {

@@ -18,7 +18,8 @@ func TestNotOn(t *testing.T) {
 		t.Errorf("it is gone: %v", err)
 	}
 	for _, now := range []*Record{
-		{Key: "top", Parent: "base", ID: "3", Below: "1"}, {Key: "top", Parent: "base", ID: "2", Below: "0"},
+		{Key: "top", Parent: "base", ID: "3", Below: "1"},
+		{Key: "top", Parent: "base", ID: "2", Below: "0"},
 		{Key: "top", Parent: "base", ID: "2", Below: "1", Created: time.Unix(1, 0)},
 	} {
 		if err := r.NotOn(now, nil); !errdefs.IsConflict(err) {
