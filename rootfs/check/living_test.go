@@ -23,7 +23,7 @@ import (
 // beside checks s again and again while work goes on, and no finding may be one of wrong.
 func (s *store) beside(t *testing.T, work func(i int), o check.Options, wrong func(check.Finding) bool) {
 	t.Helper()
-	end := time.Now().Add(2 * time.Second)
+	end := time.Now().Add(3 * time.Second)
 	var g sync.WaitGroup
 	g.Go(func() {
 		for i := 0; time.Now().Before(end); i++ {
@@ -104,7 +104,6 @@ func TestChainsComeAgain(t *testing.T) {
 		for layer := range records {
 			must(t, os.Rename(filepath.Join(dir, s.key(layer)), s.recordOf(layer)))
 		}
-		time.Sleep(100 * time.Microsecond)
 	}, check.Options{}, damaged)
 }
 
