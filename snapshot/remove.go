@@ -13,8 +13,8 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
-	"github.com/lrun-dev/lrun/internal/tree"
 	"github.com/lrun-dev/lrun/snapshot/id"
+	"github.com/lrun-dev/lrun/snapshot/layout"
 	"github.com/lrun-dev/lrun/snapshot/record"
 )
 
@@ -218,7 +218,7 @@ func (s *Store) Sweep(ctx context.Context) error {
 		}
 		errs = append(errs, s.driver.Remove(ctx, id))
 	}
-	if err := errors.Join(append(errs, s.sweepStaging(ctx))...); err != nil {
+	if err := errors.Join(append(errs, layout.Sweep(ctx, s.dir))...); err != nil {
 		return fmt.Errorf("sweep snapshots: %w", err)
 	}
 	return nil
@@ -277,23 +277,4 @@ func (s *Store) sweepRecords() error {
 		}
 	}
 	return nil
-}
-
-// sweepStaging goes on with deletions whose process is gone.
-func (s *Store) sweepStaging(ctx context.Context) error {
-	dir := filepath.Join(s.dir, "staging")
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if e.IsDir() {
-			errs = append(errs, tree.Reap(ctx, filepath.Join(dir, e.Name()), ""))
-		}
-	}
-	return errors.Join(errs...)
 }

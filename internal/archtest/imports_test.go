@@ -102,11 +102,11 @@ var rows = map[string]row{
 	"rootfs/chain/full": {4, []string{"layer"}},      // what to say when there is no room
 	"rootfs/chain/lock": {4, []string{"internal/*"}}, // locks that end with the command
 
-	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
-	"rootfs/pairs":   {4, []string{"image", "layer", "rootfs/chain"}},                                                                                                                                           // which blob is which layer
-	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                                            // made new out of what is loaded
-	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                                                  // layers whose blobs are not kept
-	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                                               // format.json
+	"rootfs/check":   {4, []string{"internal/*", "image", "image/blob", "layer", "layer/identity", "layer/manifest", "layer/split", "rootfs/chain", "rootfs/chain/lock", "rootfs/dropped", "snapshot", "snapshot/layout", "volume"}}, // is what is there what was stored
+	"rootfs/pairs":   {4, []string{"image", "layer", "rootfs/chain"}},                                                                                                                                                                // which blob is which layer
+	"rootfs/heal":    {4, []string{"internal/*", "image", "image/blob", "rootfs/chain", "rootfs/check", "snapshot"}},                                                                                                                 // made new out of what is loaded
+	"rootfs/dropped": {4, []string{"internal/*", "image", "image/blob", "layer", "layer/manifest", "layer/split", "snapshot"}},                                                                                                       // layers whose blobs are not kept
+	"rootfs/format":  {4, []string{"internal/*"}},                                                                                                                                                                                    // format.json
 
 	"cmd/*":                    {6, []string{"*"}},
 	"scripts/*":                {6, nil}, // measure the binary from outside

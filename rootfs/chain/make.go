@@ -162,7 +162,7 @@ func (u *session) publish(ctx context.Context) error {
 }
 
 // stillThere returns ErrChanged when a snapshot that the plan counts on has gone, also if it was made again: what was read
-// meanwhile may be half of the one.
+// meanwhile may be half of what was there.
 func (u *session) stillThere(ctx context.Context) error {
 	for _, name := range slices.AppendSeq(slices.Clone(u.committed), maps.Keys(u.plan.seen)) {
 		was, known := u.plan.seen[name]

@@ -6,6 +6,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/rootfs/chain"
+	"github.com/lrun-dev/lrun/snapshot"
 )
 
 // gaps reports the layers of images that are not there while others stand on them. above are those that stand on a key.
@@ -38,7 +39,7 @@ func (c *checker) gapsOf(d Driver, ids []digest.Digest, above map[string]string,
 		if upper == "" || told[key] {
 			continue
 		}
-		if _, err := d.Snapshots.Stat(c.ctx, upper); err != nil { // removed meanwhile, and this one too
+		if !c.lacks(d, upper, key) { // removed meanwhile, and this one too
 			continue
 		}
 		told[key] = true
@@ -49,3 +50,20 @@ func (c *checker) gapsOf(d Driver, ids []digest.Digest, above map[string]string,
 	}
 	return nil
 }
+
+// lacks tells that key is not there while upper is, all the time: either may be removed and made again, but one and the same upper has what
+// it stands on.
+func (c *checker) lacks(d Driver, upper, key string) bool {
+	before, err := d.Snapshots.Stat(c.ctx, upper)
+	if err != nil {
+		return false
+	}
+	if _, err := d.Snapshots.Stat(c.ctx, key); !chain.Absent(err) {
+		return false
+	}
+	after, err := d.Snapshots.Stat(c.ctx, upper)
+	return err == nil && same(before, after)
+}
+
+// same tells that one snapshot was not removed and made again, perhaps with the same bytes.
+func same(a, b snapshot.Info) bool { return a.ID == b.ID && a.Created.Equal(b.Created) }

@@ -91,10 +91,7 @@ func (c *checker) imageBlob(r image.Record, im image.Image, names []string, l oc
 		c.blobs[l.Digest] = true
 		c.sum.Blobs++
 	}
-	problem, err := c.blob(l)
-	if problem == missing && layer >= 0 {
-		problem, err = c.instead(im, layer)
-	}
+	problem, err := c.lasting(r, im, l, layer)
 	if err != nil {
 		return err
 	}
@@ -105,6 +102,21 @@ func (c *checker) imageBlob(r image.Record, im image.Image, names []string, l oc
 		c.report(Finding{Severity: Damage, Kind: "blob", ID: l.Digest.String(), Images: names, Problem: problem, Remedy: again(names)})
 	}
 	return nil
+}
+
+// lasting says what is wrong with a blob of imageBlob, "" for nothing: what is missing once may be that of an image that was removed and
+// is just there again.
+func (c *checker) lasting(r image.Record, im image.Image, l ocispec.Descriptor, layer int) (problem string, err error) {
+	for range 4 { // as image.Store.Load
+		problem, err = c.blob(l)
+		if problem == missing && layer >= 0 {
+			problem, err = c.instead(im, layer)
+		}
+		if err != nil || problem != missing || !c.stored(r) {
+			break
+		}
+	}
+	return problem, err
 }
 
 // content checks that a blob, whose digest is right, is the layer that the image of r says (0 is the bottom).

@@ -113,7 +113,7 @@ func (c *checker) layer(d Driver, infos []snapshot.Info) error {
 	}
 	now, statErr := d.Snapshots.Stat(c.ctx, first.Key)
 	switch {
-	case errdefs.IsNotFound(statErr) || statErr == nil && now.ID != first.ID: // removed meanwhile
+	case errdefs.IsNotFound(statErr) || statErr == nil && !same(now, first): // removed meanwhile
 		return nil
 	case errors.Is(err, ErrNoManifest):
 		found.Severity, found.Problem = Unchecked, "it cannot be checked file by file: "+err.Error()

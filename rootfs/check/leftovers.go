@@ -5,12 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/image/blob"
 	"github.com/lrun-dev/lrun/internal/flock"
+	"github.com/lrun-dev/lrun/rootfs/chain/lock"
 )
 
 // leftovers reports blobs that no image needs, and ingests of processes that died. Those of the snapshots are told
@@ -26,12 +28,38 @@ func (c *checker) leftovers() error {
 	if err != nil {
 		return err
 	}
-	return c.Blobs.Walk(func(d digest.Digest, _ int64) error {
-		if _, ok := needed[d]; !ok && c.Blobs.Has(d) {
-			c.report(Finding{Severity: Leftover, Kind: "blob", ID: d.String(), Problem: "no image needs it"})
+	var suspects []digest.Digest
+	err = c.Blobs.Walk(func(d digest.Digest, _ int64) error {
+		if _, ok := needed[d]; !ok {
+			suspects = append(suspects, d)
 		}
 		return nil
 	})
+	if err != nil || len(suspects) == 0 {
+		return err
+	}
+	return c.unneeded(suspects)
+}
+
+// unneeded reports those of blobs that are there and that no image needs, while none appears or goes: one may have been published since
+// the images were looked at.
+func (c *checker) unneeded(blobs []digest.Digest) error {
+	l, err := lock.Wait(c.ctx, flock.Shared, filepath.Join(c.Dir, "lock"), (*flock.Lock).Unlock)
+	if err != nil {
+		return err
+	}
+	needed, err := c.Images.Blobs(c.ctx)
+	blobs = slices.DeleteFunc(blobs, func(d digest.Digest) bool {
+		_, ok := needed[d]
+		return ok || !c.Blobs.Has(d)
+	})
+	if err := errors.Join(err, l.Unlock()); err != nil {
+		return err
+	}
+	for _, d := range blobs { // nobody waits for what is done with it
+		c.report(Finding{Severity: Leftover, Kind: "blob", ID: d.String(), Problem: "no image needs it"})
+	}
+	return nil
 }
 
 // ingests reports blobs on the way in whose process has died.

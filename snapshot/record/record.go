@@ -79,7 +79,7 @@ func (r *Record) NotOn(now *Record, err error) error {
 	if err != nil {
 		return err
 	}
-	if now.ID != r.ID || now.Below != r.Below {
+	if now.ID != r.ID || now.Below != r.Below || !now.Created.Equal(r.Created) { // the id may be that of bytes that are shared
 		return fmt.Errorf("snapshot %q: it was made anew meanwhile, try again: %w", string(r.Key), errdefs.ErrConflict)
 	}
 	return fmt.Errorf("snapshot %q: its parent %q is not what it was made on, see lrun fsck --repair: %w", string(r.Key), string(r.Parent), errdefs.ErrDataLoss)

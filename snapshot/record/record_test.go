@@ -2,6 +2,7 @@ package record
 
 import (
 	"testing"
+	"time"
 
 	"github.com/containerd/errdefs"
 )
@@ -16,7 +17,11 @@ func TestNotOn(t *testing.T) {
 	if err := r.NotOn(nil, errdefs.ErrNotFound); !errdefs.IsNotFound(err) {
 		t.Errorf("it is gone: %v", err)
 	}
-	for _, now := range []*Record{{Key: "top", Parent: "base", ID: "3", Below: "1"}, {Key: "top", Parent: "base", ID: "2", Below: "0"}} {
+	for _, now := range []*Record{
+		{Key: "top", Parent: "base", ID: "3", Below: "1"},
+		{Key: "top", Parent: "base", ID: "2", Below: "0"},
+		{Key: "top", Parent: "base", ID: "2", Below: "1", Created: time.Unix(1, 0)},
+	} {
 		if err := r.NotOn(now, nil); !errdefs.IsConflict(err) {
 			t.Errorf("%+v: %v", now, err)
 		}
