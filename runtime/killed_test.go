@@ -302,3 +302,15 @@ func TestClaimsOfACreatedContainerBesideSweeps(t *testing.T) {
 	close(stop)
 	group.Wait()
 }
+
+// A container that went with its program was never only created.
+func TestStateOfAContainerThatIsGone(t *testing.T) {
+	s, _, _ := open(t)
+	c := create(t, s, runtime.Container{Name: "web", Remove: true})
+	if err := s.Delete(t.Context(), c.ID, none); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := s.State(c.ID); !errors.Is(err, errdefs.ErrNotFound) {
+		t.Errorf("got %+v, %v", st, err)
+	}
+}

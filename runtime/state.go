@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/lrun-dev/lrun/internal/atomicfile"
@@ -12,9 +13,15 @@ import (
 
 // State reads the state of the container id and asks the kernel: a recorded Running whose process is
 // gone is returned as Exited with code 137, unless the lrun that started it is there and about to record
-// how it really ended. A claim alone does not say so: a sweep may have it. A container that was never started is Created.
+// how it really ended. A claim alone does not say so: a sweep may have it. A container that was never started is Created, one that
+// is gone, or has no record yet, errdefs.ErrNotFound.
 func (s *Store) State(id string) (State, error) {
 	st, err := s.recorded(id)
+	if err == nil && st.Status == Created { // there may be no state because all is gone
+		if _, err := os.Lstat(filepath.Join(s.Dir(id), "config.json")); errors.Is(err, fs.ErrNotExist) {
+			return State{}, notFound(id)
+		}
+	}
 	if err != nil || st.Status != Running || alive(st) || !st.Deserted() && s.Watched(id) {
 		return st, err
 	}

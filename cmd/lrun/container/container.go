@@ -4,6 +4,7 @@ package container
 import (
 	"context"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 	"github.com/urfave/cli/v2"
 
@@ -74,11 +75,12 @@ func (u Use) Count(context.Context) (map[string]int, error) {
 	}
 	counts := map[string]int{}
 	for _, c := range all {
-		st, err := store.State(c.ID)
-		if err != nil {
+		switch st, err := store.State(c.ID); {
+		case err == nil:
+			counts[string(st.Status)]++
+		case !errdefs.IsNotFound(err): // else it is gone since
 			return nil, err
 		}
-		counts[string(st.Status)]++
 	}
 	return counts, nil
 }

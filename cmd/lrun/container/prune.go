@@ -26,7 +26,7 @@ func (u Use) prune(ctx context.Context, store *runtime.Store, id string) error {
 	if err == nil && st.Status == runtime.Running {
 		err = fmt.Errorf("container %s is running: %w", id, errdefs.ErrFailedPrecondition)
 	}
-	if err != nil {
+	if err != nil && !errdefs.IsNotFound(err) { // of one that is half deleted, the rest goes
 		return err
 	}
 	release := releaser(u.Env)

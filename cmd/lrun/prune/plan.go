@@ -107,6 +107,9 @@ func (p *planner) chooseContainers() error {
 		goes := false
 		if p.request.container != nil && !store.Watched(c.ID) {
 			st, stErr := store.State(c.ID)
+			if errdefs.IsNotFound(stErr) {
+				continue // gone since
+			}
 			passes, err := p.request.container(c)
 			goes = stErr == nil && err == nil && passes && st.Status != runtime.Running
 			errs = append(errs, stErr, err)

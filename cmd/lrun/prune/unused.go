@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/env"
@@ -28,6 +29,9 @@ func Read(ctx context.Context, e *env.Env) (Holdings, error) {
 	errs := []error{err}
 	for _, c := range containers {
 		st, err := e.Runtime().State(c.ID)
+		if errors.Is(err, errdefs.ErrNotFound) {
+			continue // gone since
+		}
 		if err != nil {
 			errs = append(errs, err)
 		}

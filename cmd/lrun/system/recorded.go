@@ -58,7 +58,7 @@ func (r recorded) containers(list []runtime.Container) []check.Container {
 	all := make([]check.Container, len(list))
 	for i, c := range list {
 		all[i] = check.Container{ID: c.ID, Name: c.Name, Driver: c.Driver, Snapshot: c.RootDir == "", Holder: r.holder(c)}
-		if _, err := r.env.Runtime().State(c.ID); err != nil {
+		if _, err := r.env.Runtime().State(c.ID); err != nil && !errdefs.IsNotFound(err) { // else it is gone since
 			all[i].Problem = err.Error()
 		}
 		for _, m := range c.Settings.Mounts {

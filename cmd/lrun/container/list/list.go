@@ -150,11 +150,12 @@ func readAll(store *runtime.Store) ([]listed, error) {
 	list := make([]listed, 0, len(containers))
 	for _, c := range containers {
 		st, stateErr := store.State(c.ID)
-		if stateErr != nil {
+		switch {
+		case stateErr == nil:
+			list = append(list, listed{c, st})
+		case !errdefs.IsNotFound(stateErr):
 			err = errors.Join(err, stateErr)
-			continue
 		}
-		list = append(list, listed{c, st})
 	}
 	return list, err
 }

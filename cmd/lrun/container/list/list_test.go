@@ -1,7 +1,10 @@
 package list
 
 import (
+	"bytes"
 	"errors"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -10,6 +13,7 @@ import (
 	"github.com/containerd/errdefs"
 
 	"github.com/lrun-dev/lrun/cmd/lrun/internal/format"
+	"github.com/lrun-dev/lrun/internal/atomicfile"
 	"github.com/lrun-dev/lrun/runtime"
 	"github.com/lrun-dev/lrun/runtime/spec"
 )
@@ -113,5 +117,66 @@ func TestSelection(t *testing.T) {
 		if _, err := selection(&o, nil); !errors.Is(err, errdefs.ErrInvalidArgument) {
 			t.Errorf("%s: got %v", bad, err)
 		}
+	}
+}
+
+// A container that goes while the list is read is left out: it is no error, and was never only created.
+func TestContainersThatGoMeanwhile(t *testing.T) {
+	store := runtime.Open(filepath.Join(t.TempDir(), "root"), filepath.Join(t.TempDir(), "state"))
+	c := runtime.Container{ID: runtime.NewID(), Name: "web", Settings: spec.Settings{Args: []string{"true"}}}
+	claim, err := store.Claim(t.Context(), c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Close()
+	if err := store.Create(claim, c); err != nil {
+		t.Fatal(err)
+	}
+	record, err := os.ReadFile(filepath.Join(store.Dir(c.ID), "config.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			id := runtime.NewID()
+			dir := store.Dir(id)
+			config := filepath.Join(dir, "config.json")
+			err := os.Mkdir(dir, 0o700)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, "state.json"), []byte(`{"status":"exited"}`), 0o600)
+			}
+			if err == nil {
+				err = atomicfile.Write(config, bytes.ReplaceAll(record, []byte(c.ID), []byte(id)), 0o600, atomicfile.Volatile)
+			}
+			if err == nil {
+				err = os.Remove(config)
+			}
+			if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); {
+		all, err := readAll(store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range all {
+			if l.ID != c.ID && l.state.Status == runtime.Created {
+				t.Error("it is listed as created")
+			}
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
