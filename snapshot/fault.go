@@ -101,9 +101,7 @@ func (s *Store) recordFaults(ctx context.Context, named map[string]bool) (faults
 			continue
 		}
 		f := Fault{Path: filepath.Join(dir, e.Name())}
-		if k, err := key.Unescape(escaped); err == nil {
-			f.Key = k
-		}
+		f.Key, _ = key.Unescape(escaped) // "" where it is of no key
 		r, err := s.read(e.Name())
 		switch {
 		case errdefs.IsNotFound(err):
