@@ -190,8 +190,10 @@ func TestEndOfAGroupThatAProcessEnters(t *testing.T) {
 			_ = write(m.path()+"/cgroup.procs", strconv.Itoa(c.Process.Pid)) // where it is gone it cannot enter
 		}
 	}()
-	go func() { _ = c.Wait() }()
+	ended := make(chan error)
+	go func() { ended <- c.Wait() }()
 	if err := g.End(); err != nil {
 		t.Error(err)
 	}
+	<-ended // of two that wait at the same time one would wait for ever
 }
