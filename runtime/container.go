@@ -56,6 +56,7 @@ type State struct {
 	PidStart   uint64    `json:"pidStart,omitempty"` // field 22 of /proc/PID/stat: a pid alone may be reused
 	LrunPid    int       `json:"lrunPid,omitempty"`  // the lrun that runs it: the process's parent as long as that lives
 	BootID     string    `json:"bootID,omitempty"`   // start times count from boot
+	PidNS      uint64    `json:"pidNS,omitempty"`    // the inode of the pid namespace in which these numbers are; 0: not known
 	StartedAt  time.Time `json:"startedAt,omitzero"`
 	FinishedAt time.Time `json:"finishedAt,omitzero"`
 	ExitCode   int       `json:"exitCode"`

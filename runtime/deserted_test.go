@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lrun-dev/lrun/internal/boot"
 	"github.com/lrun-dev/lrun/internal/procstat"
 	"github.com/lrun-dev/lrun/runtime"
@@ -34,6 +36,16 @@ func running(t *testing.T, pid int, start uint64, lrun int) string {
 	return fmt.Sprintf(`{"status":"running","pid":%d,"pidStart":%d,"lrunPid":%d,"bootID":%q}`, pid, start, lrun, boot)
 }
 
+// namespace is the inode of this process's PID namespace.
+func namespace(t *testing.T) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat("/proc/self/ns/pid", &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
 // Whoever has the claim of a container whose lrun was killed puts it right, and is not about to record how its program ended.
 func TestStateWhileASweepHasTheClaim(t *testing.T) {
 	const late = 1 << 62
@@ -45,6 +57,12 @@ func TestStateWhileASweepHasTheClaim(t *testing.T) {
 		"its lrun is there":                   {running(t, 4194305, late, os.Getpid()), runtime.Running},
 		"it ended before its start was known": {running(t, 4194305, 0, os.Getpid()), runtime.Running},
 		"another process has lrun's number":   {running(t, 4194305, 1, os.Getpid()), runtime.Exited},
+		"its lrun is in another pid namespace": {
+			strings.Replace(running(t, 4194305, late, ended(t)), `"bootID"`, `"pidNS":1,"bootID"`, 1), runtime.Running,
+		},
+		"its lrun was killed here": {
+			strings.Replace(running(t, 4194305, late, ended(t)), `"bootID"`, fmt.Sprintf(`"pidNS":%d,"bootID"`, namespace(t)), 1), runtime.Exited,
+		},
 		"its lrun went with the machine": {
 			strings.Replace(running(t, 4194305, late, os.Getpid()), `"bootID":"`, `"bootID":"x`, 1), runtime.Exited,
 		},

@@ -38,7 +38,8 @@ func (a *Active) Finish(ctx context.Context, code int) error {
 func (a *Active) OOMKilled() bool { return a.oomKilled }
 
 // Kill sends SIGKILL to every process of the container's cgroup, however fast it forks, and to its first process
-// wherever somebody has moved it, if its state can be read: all that are left in its PID namespace die with that.
+// wherever somebody has moved it, if its state can be read: all that are left in its PID namespace die with that. A container that is
+// gone has none.
 func (s *Store) Kill(id string) error {
 	group, err := s.group(id)
 	if err != nil {
@@ -46,7 +47,10 @@ func (s *Store) Kill(id string) error {
 	}
 	killed := group.Kill()
 	signalled := s.Signal(id, syscall.SIGKILL)
-	return errors.Join(killed, ignore(ignore(signalled, errdefs.ErrFailedPrecondition), errdefs.ErrDataLoss))
+	for _, not := range []error{errdefs.ErrFailedPrecondition, errdefs.ErrDataLoss, errdefs.ErrNotFound} {
+		signalled = ignore(signalled, not)
+	}
+	return errors.Join(killed, signalled)
 }
 
 // Signal sends a signal to the first process of the container id, never to another that has its number

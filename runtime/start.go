@@ -176,7 +176,7 @@ func (a *Active) record() error {
 	if err != nil {
 		return err
 	}
-	a.started = State{Status: Running, Pid: a.Pid, PidStart: first.Start, LrunPid: os.Getpid(), BootID: boot, StartedAt: time.Now().UTC()}
+	a.started = State{Status: Running, Pid: a.Pid, PidStart: first.Start, LrunPid: os.Getpid(), BootID: boot, PidNS: pidNamespace(), StartedAt: time.Now().UTC()}
 	return a.store.writeState(a.c.ID, a.started, atomicfile.Volatile)
 }
 

@@ -175,3 +175,32 @@ func TestContainerWhoseProgramOutlivesItsLrun(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// rm -f of a container that is just being removed returns when it is gone, and no sooner.
+func TestTakeoverOfAContainerThatIsBeingRemoved(t *testing.T) {
+	e := surroundings(t)
+	claim := held(t, e)
+	store := containers(e)
+	list, err := store.List()
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if err := os.RemoveAll(store.Dir(list[0].ID)); err != nil { // its record goes first
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := takeover.Claim(ctx, store, list[0]); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while it is being removed: %v", err)
+	}
+	if err := claim.Done(nil); err != nil {
+		t.Fatal(err)
+	}
+	mine, err := takeover.Claim(t.Context(), store, list[0])
+	if err != nil {
+		t.Fatalf("when it is gone: %v", err)
+	}
+	if err := mine.Done(nil); err != nil {
+		t.Error(err)
+	}
+}

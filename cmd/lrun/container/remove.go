@@ -57,7 +57,7 @@ func runRemove(ctx context.Context, e *env.Env, o removeOptions, names []string)
 func removeOne(ctx context.Context, e *env.Env, o removeOptions, name string, c runtime.Container) error {
 	store := containers(e)
 	_, err := store.State(c.ID)
-	if o.force && errdefs.IsDataLoss(err) { // it is not known whether it runs
+	if o.force && errdefs.IsDataLoss(err) || errdefs.IsNotFound(err) { // it is not known whether it runs; or somebody is removing it
 		err = nil
 	}
 	if c.Driver != "" { // else its record is damaged
