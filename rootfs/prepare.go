@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 
 	"github.com/containerd/errdefs"
 	"github.com/opencontainers/go-digest"
@@ -116,12 +117,7 @@ func (s *Store) checkStored(ctx context.Context, id digest.Digest) error {
 // has tells whether the image id has a record.
 func (s *Store) has(ctx context.Context, id digest.Digest) (bool, error) {
 	records, err := s.Images.List(ctx)
-	for _, r := range records {
-		if r.Image == id {
-			return true, err
-		}
-	}
-	return false, err
+	return slices.ContainsFunc(records, func(r image.Record) bool { return r.Image == id }), err
 }
 
 // OpenRoot returns a mount of what the active snapshot key shows, attached nowhere and read-only,
@@ -153,10 +149,14 @@ func (s *Store) openRoot(ctx context.Context, key string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(dirs) > overlay.MaxLowers { // no room for the upperdir among the lowerdirs
-		return last.Open()
+	if len(dirs) <= overlay.MaxLowers {
+		return chain.OpenMerged(dirs)
 	}
-	return chain.OpenMerged(dirs)
+	// No room for the upperdir among the lowerdirs: it is mounted once more, and has to be ready for that.
+	if _, err := s.Snapshots.Mounts(ctx, key); err != nil {
+		return nil, err
+	}
+	return last.Open()
 }
 
 // Release removes the active snapshot key, which is not mounted, and with it those layers below that
