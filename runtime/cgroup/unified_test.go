@@ -94,13 +94,20 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
-// A group whose parent has processes cannot have controllers, in v2.
-func TestProcessesAboveAreNamed(t *testing.T) {
-	h := detected(t)
+// mustLimit is the v2 hierarchy of h; the test is skipped where that has no controller that is refused beside processes.
+func mustLimit(t *testing.T, h *Hierarchy) Mount {
+	t.Helper()
 	i, unified := h.find(controller{v1: "hugetlb", v2: "hugetlb"})
 	if i < 0 || !unified {
 		t.Skip("no controller that only limits is in v2 here")
 	}
+	return h.mounts[i]
+}
+
+// A group whose parent has processes cannot have controllers, in v2.
+func TestProcessesAboveAreNamed(t *testing.T) {
+	h := detected(t)
+	mustLimit(t, h)
 	above, err := h.Create(parent, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -116,19 +123,16 @@ func TestProcessesAboveAreNamed(t *testing.T) {
 // Who was moved by another lrun that makes room helps with that: processes may be in the topmost group yet.
 func TestRoomIsMadeByWhoWasMoved(t *testing.T) {
 	h := detected(t)
-	i, unified := h.find(controller{v1: "hugetlb", v2: "hugetlb"})
-	if i < 0 || !unified {
-		t.Skip("no controller that only limits is in v2 here")
-	}
+	v2 := mustLimit(t, h)
 	top, err := h.Create(parent, &specs.LinuxResources{HugepageLimits: hugepages(h)}) // so that it has the controller
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer remove(t, top)
 	start(t, top, "sleep").line(t)
-	root := h.mounts[i].Mountpoint + parent
+	root := v2.Mountpoint + parent
 	inside := parse([]byte("30 23 0:27 / "+root+" rw - cgroup2 cgroup2 rw\n"), []byte("0::/init\n"))
-	inside.mounts[0].Controllers = h.mounts[i].Controllers
+	inside.mounts[0].Controllers = v2.Controllers
 	g, err := inside.Create("/below", &specs.LinuxResources{HugepageLimits: hugepages(h)})
 	if err != nil {
 		t.Fatal(err)
